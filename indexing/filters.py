@@ -1,0 +1,4 @@
+"""Placeholder replaced by the filter language."""
+
+class Filter:
+    """A condition on metadata."""
