@@ -1,1 +1,1 @@
-"""TODO."""
+"""One router a resource."""

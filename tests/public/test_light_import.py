@@ -7,7 +7,17 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "sentence_transformers", "pyserini", "jnius", "numba", "faiss", "onnxruntime", "duckdb", "fastapi")
+HEAVY = (
+    "torch",
+    "sentence_transformers",
+    "pyserini",
+    "jnius",
+    "numba",
+    "faiss",
+    "onnxruntime",
+    "duckdb",
+    "fastapi",
+)
 
 
 @pytest.mark.parametrize("module", ["twindex.indexing", "twindex.retrieval", "twindex.rag", "twindex.eval"])

@@ -1,0 +1,105 @@
+"""``twindex add``, ``delete`` and ``merge``: change an index that exists."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from twindex.api.cli import options
+from twindex.api.cli.console import emit_json, progress_bars
+from twindex.api.cli.index import corpus_from, encoder_from, summarise, tell
+from twindex.indexing.encoding import Encoder
+from twindex.indexing.errors import ConfigError, UsageError
+from twindex.indexing.snapshot import Snapshot
+from twindex.indexing.writer import IndexWriter
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("add")(add)
+    app.command("delete")(delete)
+    app.command("merge")(merge)
+
+
+def add(
+    index: options.IndexDir,
+    corpus: Annotated[str, typer.Argument(help="Corpus, as for: twindex index", show_default=False)],
+    on_duplicate: Annotated[
+        str, typer.Option(metavar="[replace|skip|error]", help="What to do with an id that is already there.")
+    ] = "replace",
+    on_error: options.OnError = "fail",
+    format: options.Format = None,  # noqa: A002, RUF100 - the option's public name
+    id_field: options.IdField = None,
+    text_field: options.TextField = None,
+    title_field: options.TitleField = None,
+    json: options.Json = False,
+) -> None:
+    """Add documents; an id that is already there is replaced."""
+    if on_duplicate not in ("replace", "skip", "error"):
+        raise ConfigError(f"--on-duplicate {on_duplicate!r}", expected="replace, skip or error")
+    started = time.perf_counter()
+    source = corpus_from(
+        corpus,
+        on_error=on_error,
+        fmt=format,
+        id_field=id_field,
+        text_field=text_field,
+        title_field=title_field,
+    )
+    with IndexWriter.open(index, encoder=_encoder_of(index)) as writer, progress_bars() as progress:
+        report = writer.add(source, on_duplicate=on_duplicate, progress=progress)
+        manifest = writer.commit()
+    summary = summarise(report, source, seconds=time.perf_counter() - started)
+    summary |= {"index": str(index), "generation": manifest.generation, "segments": len(manifest.segments)}
+    tell(summary, json=json, verb="added")
+
+
+def delete(
+    index: options.IndexDir,
+    ids: Annotated[list[str] | None, typer.Argument(help="Document ids.", show_default=False)] = None,
+    ids_from: Annotated[Path | None, typer.Option(help="File with one document id a line.")] = None,
+    json: options.Json = False,
+) -> None:
+    """Delete documents by id, with all their passages."""
+    wanted = list(ids or [])
+    if ids_from is not None:
+        wanted += [line for line in ids_from.read_text(encoding="utf-8").splitlines() if line]
+    if not wanted:
+        raise UsageError("no document id was given", remedy="name ids, or a file with --ids-from")
+    with IndexWriter.open(index) as writer:
+        deleted = writer.delete(wanted)
+        manifest = writer.commit()
+    unknown = len(set(wanted)) - deleted
+    if json:
+        emit_json({"deleted": deleted, "unknown": unknown, "generation": manifest.generation})
+        return
+    typer.echo(
+        f"deleted {deleted:,} documents" + (f"; {unknown:,} ids were not in the index" if unknown else "")
+    )
+
+
+def merge(
+    index: options.IndexDir,
+    max_segments: Annotated[int, typer.Option(help="Segments to leave, at most.")] = 1,
+    json: options.Json = False,
+) -> None:
+    """Rewrite the segments as fewer ones and drop what was deleted."""
+    with IndexWriter.open(index) as writer, progress_bars() as progress:
+        writer.merge(max_segments, progress=progress)
+        manifest = writer.commit()
+    if json:
+        emit_json({"segments": len(manifest.segments), "generation": manifest.generation})
+        return
+    typer.echo(
+        f"{index} now has {len(manifest.segments)} segment{'s' if len(manifest.segments) != 1 else ''}"
+    )
+
+
+def _encoder_of(index: Path) -> Encoder | None:
+    """The encoder that the index was built with."""
+    with Snapshot.open(index) as snapshot:
+        info = snapshot.encoder_info
+    return encoder_from(info.name) if info else None

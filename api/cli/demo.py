@@ -1,0 +1,138 @@
+"""``twindex demo``: the whole way from a corpus to a cited answer, on documents that every machine has."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.text import Text
+
+from twindex.api.cli.ask import show_answer
+from twindex.api.cli.console import progress_bars, stdout, table
+from twindex.api.settings import Settings
+from twindex.indexing.config import IndexConfig
+from twindex.indexing.corpus import StdlibDocs
+from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
+from twindex.indexing.errors import IndexNotFoundError
+from twindex.indexing.snapshot import Snapshot
+from twindex.indexing.writer import IndexWriter
+from twindex.rag.engine import AnswerEngine
+from twindex.rag.generators.extractive import ExtractiveGenerator
+from twindex.retrieval.engine import Searcher, SearchResult
+from twindex.retrieval.explain import render_lines
+
+#: Asked so that words and meaning disagree: each leg finds something that the other does not.
+QUERIES: Final = (
+    "temporary file that deletes itself",
+    "run a function in another process and get its result",
+    "how many days are there between two dates",
+)
+QUESTION: Final = "What does shutil.copytree do with symbolic links?"
+MODES: Final = ("sparse", "dense", "hybrid")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    into: Annotated[Path, typer.Option("--into", metavar="DIR", help="Where to put the index.")] = Path(
+        "twindex-demo"
+    ),
+) -> None:
+    """Index this Python's own documentation, search it three ways, and answer a question from it."""
+    console = stdout()
+    _heading(console, "1  A corpus becomes twin indices")
+    _build(console, into)
+    with Searcher.open(into) as searcher:
+        _heading(console, "2  Three ways to search, side by side")
+        for query in QUERIES:
+            _compare(console, searcher, query)
+        _heading(console, "3  Why the first hybrid hit is first")
+        _explain(console, searcher, QUERIES[0])
+        _heading(console, "4  A question, and an answer that cites")
+        console.print(Text(f"? {QUESTION}", style="cyan"))
+        show_answer(console, AnswerEngine(searcher, ExtractiveGenerator()).answer(QUESTION))
+    _heading(console, "5  What to type next")
+    _next(console, into)
+
+
+def _heading(console: Console, text: str) -> None:
+    console.print()
+    console.print(Rule(Text(text, style="bold"), align="left", style="dim"))
+
+
+def _build(console: Console, into: Path) -> None:
+    try:
+        with Snapshot.open(into) as snapshot:
+            console.print(
+                f"{escape(str(into))} is there already: {snapshot.live_docs:,} documents, taken as it is"
+            )
+            return
+    except IndexNotFoundError:
+        pass
+    started = time.perf_counter()
+    encoder = resolve_encoder(DEFAULT_ENCODER, cache_dir=Settings.from_environment().cache)
+    console.print(
+        f"reading the standard library's documentation strings, encoding with {encoder.info.name} ..."
+    )
+    config = IndexConfig(encoder=encoder.info)
+    with IndexWriter.create(into, config, encoder=encoder) as writer, progress_bars() as progress:
+        report = writer.add(StdlibDocs(), progress=progress)
+        writer.commit()
+    seconds = time.perf_counter() - started
+    size = sum(path.stat().st_size for path in into.rglob("*") if path.is_file())
+    console.print(
+        f"{report.documents:,} documents in {seconds:.0f} s -> {escape(str(into))}: an inverted file and "
+        f"{report.documents:,} vectors of {encoder.info.dim} numbers, {size / 1e6:.0f} MB"
+    )
+
+
+def _compare(console: Console, searcher: Searcher, query: str) -> None:
+    results = {mode: searcher.search(query, k=5, mode=mode) for mode in MODES}
+    console.print(Text(f"? {query}", style="cyan"))
+    side_by_side = table("", *(f"{mode} ({results[mode].took_ms:.0f} ms)" for mode in MODES))
+    for rank in range(max(len(result.hits) for result in results.values())):
+        side_by_side.add_row(str(rank + 1), *(_cell(results[mode], rank) for mode in MODES))
+    console.print(side_by_side)
+    console.print()
+
+
+def _cell(result: SearchResult, rank: int) -> Text:
+    if rank >= len(result.hits):
+        return Text("")
+    hit = result.hits[rank]
+    return Text(hit.id).append(f"  {hit.score:.3f}", style="dim")
+
+
+def _explain(console: Console, searcher: Searcher, query: str) -> None:
+    result = searcher.search(query, k=1, explain=True)
+    for hit in result.hits:
+        console.print(Text(f"? {query}", style="cyan"))
+        console.print(Text(hit.id, style="bold"))
+        if hit.explanation is not None:
+            console.print(Padding(Text("\n".join(render_lines(hit.explanation))), (0, 0, 0, 2)))
+
+
+def _next(console: Console, into: Path) -> None:
+    steps: list[tuple[str, Any]] = [
+        ("search it yourself", f'twindex search {into} "parse a date" --mode hybrid --explain'),
+        ("search one module", f'twindex search {into} "open a file" --filter "module = \'pathlib\'"'),
+        ("ask it", f'twindex ask {into} "How do I limit the number of worker threads?"'),
+        ("serve it, with a page to try", f"twindex serve {into}"),
+        ("index your own folder", "twindex index my-folder --into my-index"),
+    ]
+    listing = table("", "")
+    for what, command in steps:
+        listing.add_row(what, Text(command, style="green"))
+    console.print(listing)
+    console.print(
+        Text("twindex is in .venv/bin when scripts/demo made it: . .venv/bin/activate", style="dim")
+    )

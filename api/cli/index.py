@@ -1,0 +1,138 @@
+"""``twindex index``: a corpus becomes an index directory."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from twindex.api.cli import options
+from twindex.api.cli.console import emit_json, progress_bars
+from twindex.api.settings import Settings
+from twindex.indexing.analysis import get_analyzer
+from twindex.indexing.chunking import ChunkConfig
+from twindex.indexing.config import IndexConfig
+from twindex.indexing.corpus import Corpus, StdlibDocs, open_corpus
+from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
+from twindex.indexing.encoding import Encoder
+from twindex.indexing.errors import ConfigError
+from twindex.indexing.writer import AddReport, IndexWriter
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("index")(index)
+
+
+def index(
+    corpus: Annotated[
+        str,
+        typer.Argument(
+            help="A BEIR folder, a .jsonl[.gz], .csv, .tsv or .parquet file, a folder of .txt .md .html .pdf, "
+            "or 'stdlib:' for the documentation of this Python's standard library.",
+            show_default=False,
+        ),
+    ],
+    into: Annotated[
+        Path, typer.Option("--into", metavar="DIR", help="Index directory to make.", show_default=False)
+    ],
+    encoder: Annotated[
+        str, typer.Option(metavar="[NAME|none]", help="Dense encoder; 'none' builds a sparse index only.")
+    ] = DEFAULT_ENCODER,
+    analyzer: Annotated[str, typer.Option(help="Analyzer of the sparse leg.")] = "english",
+    chunk: Annotated[
+        str, typer.Option(metavar="KIND[:SIZE[:OVERLAP]]", help="none, words:200:40 or sentences:200:1.")
+    ] = "none",
+    vectors: Annotated[
+        str, typer.Option(metavar="[flat|hnsw]", help="Dense index: exact, or a graph.")
+    ] = "flat",
+    segment_docs: Annotated[int | None, typer.Option(help="Passages a segment, at most.")] = None,
+    on_error: options.OnError = "fail",
+    format: options.Format = None,  # noqa: A002, RUF100 - the option's public name
+    id_field: options.IdField = None,
+    text_field: options.TextField = None,
+    title_field: options.TitleField = None,
+    json: options.Json = False,
+) -> None:
+    """Build an index from a corpus. Interrupted, it resumes when the same command is run again."""
+    started = time.perf_counter()
+    source = corpus_from(
+        corpus,
+        on_error=on_error,
+        fmt=format,
+        id_field=id_field,
+        text_field=text_field,
+        title_field=title_field,
+    )
+    model = encoder_from(encoder)
+    config = IndexConfig(
+        analyzer=get_analyzer(analyzer).name,
+        encoder=model.info if model else None,
+        chunking=ChunkConfig.parse(chunk),
+        vector_kind=vectors,
+        **({} if segment_docs is None else {"segment_docs": segment_docs}),
+    )
+    with IndexWriter.create(into, config, encoder=model) as writer, progress_bars() as progress:
+        report = writer.add(source, progress=progress)
+        manifest = writer.commit()
+    summary = summarise(report, source, seconds=time.perf_counter() - started)
+    summary |= {"index": str(into), "generation": manifest.generation, "segments": len(manifest.segments)}
+    tell(summary, json=json, verb="indexed")
+
+
+def corpus_from(
+    name: str,
+    *,
+    on_error: str,
+    fmt: str | None,
+    id_field: str | None,
+    text_field: str | None,
+    title_field: str | None,
+) -> Corpus:
+    """The corpus that the command line names.
+
+    Raises:
+        ConfigError: If ``on_error`` is neither fail nor skip.
+        CorpusError: If there is no such corpus or its format is unknown.
+    """
+    if on_error not in ("fail", "skip"):
+        raise ConfigError(f"--on-error {on_error!r}", expected="fail or skip")
+    if name == "stdlib:":
+        return StdlibDocs()
+    fields = {"id_field": id_field, "text_field": text_field, "title_field": title_field}
+    given = {key: value for key, value in fields.items() if value is not None}
+    return open_corpus(Path(name), on_error="skip" if on_error == "skip" else "fail", fmt=fmt, **given)
+
+
+def encoder_from(name: str) -> Encoder | None:
+    """The encoder of that name, None for "none"."""
+    if name == "none":
+        return None
+    return resolve_encoder(name, cache_dir=Settings.from_environment().cache)
+
+
+def summarise(report: AddReport, source: Corpus, *, seconds: float) -> dict[str, Any]:
+    """What an adding command reports."""
+    return report.to_dict() | {
+        "skipped_records": source.skipped_count,
+        "skipped": [str(record) for record in source.skipped[:20]],
+        "seconds": round(seconds, 3),
+    }
+
+
+def tell(summary: dict[str, Any], *, json: bool, verb: str) -> None:
+    """The report of an adding command, as JSON or as a few lines."""
+    if json:
+        emit_json(summary)
+        return
+    rate = summary["documents"] / summary["seconds"] if summary["seconds"] else 0.0
+    typer.echo(
+        f"{verb} {summary['documents']:,} documents ({summary['passages']:,} passages) in "
+        f"{summary['seconds']:.1f} s ({rate:,.0f} documents/s) into {summary['index']}"
+    )
+    if summary["skipped_records"]:
+        typer.echo(f"skipped {summary['skipped_records']:,} records that could not be read:", err=True)
+        for line in summary["skipped"]:
+            typer.echo(f"  {line}", err=True)

@@ -1,0 +1,37 @@
+"""Options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+IndexDir = Annotated[Path, typer.Argument(metavar="DIR", help="Index directory.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Hits = Annotated[int, typer.Option("-k", help="How many hits.")]
+Mode = Annotated[
+    str, typer.Option("--mode", help="hybrid, sparse or dense.", metavar="[hybrid|sparse|dense]")
+]
+FilterExpression = Annotated[
+    str | None,
+    typer.Option(
+        "--filter", metavar="EXPR", help="Condition on metadata, as in: year >= 2020 and lang = 'en'"
+    ),
+]
+OnError = Annotated[
+    str,
+    typer.Option("--on-error", metavar="[fail|skip]", help="What to do with a record that cannot be read."),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format", help="Corpus format, when the file name does not tell: beir, jsonl, csv, tsv, parquet."
+    ),
+]
+IdField = Annotated[str | None, typer.Option(help="Field or column of the document id.")]
+TextField = Annotated[str | None, typer.Option(help="Field or column of the text.")]
+TitleField = Annotated[str | None, typer.Option(help="Field or column of the title.")]
+Profile = Annotated[
+    Path | None, typer.Option("--profile", help="Search profile (JSON), as written by: twindex eval tune")
+]

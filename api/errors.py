@@ -1,0 +1,96 @@
+"""From the exception tree to problem responses (RFC 9457), in one table."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from twindex.indexing.errors import (
+    IndexError_,
+    LockedIndexError,
+    MissingError,
+    ServiceError,
+    TwindexError,
+    UsageError,
+)
+
+log = logging.getLogger(__name__)
+
+#: The first class that fits decides.
+STATUS: Final[tuple[tuple[type[TwindexError], int, str], ...]] = (
+    (UsageError, 422, "The request cannot be run"),
+    (LockedIndexError, 409, "The index is being written"),
+    (IndexError_, 503, "The index is not usable"),
+    (MissingError, 501, "Something is not installed on this server"),
+    (ServiceError, 502, "Another service failed"),
+)
+
+
+def problem(status: int, title: str, detail: str, *, kind: str, **more: str) -> JSONResponse:
+    """A problem response."""
+    content: dict[str, Any] = {
+        "type": f"urn:twindex:error:{kind}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        **more,
+    }
+    return JSONResponse(content, status_code=status, media_type="application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Every error of the API leaves as a problem response, never as a stack trace."""
+    app.add_exception_handler(TwindexError, _twindex_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+async def _twindex_error(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, TwindexError):
+        return await _unforeseen(request, error)
+    status, title = next(((s, t) for kind, s, t in STATUS if isinstance(error, kind)), (500, "Error"))
+    return problem(
+        status,
+        title,
+        error.message,
+        kind=type(error).__name__.removesuffix("Error").rstrip("_"),
+        given=error.given,
+        expected=error.expected,
+        remedy=error.remedy,
+    )
+
+
+async def _validation_error(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RequestValidationError):
+        return await _unforeseen(request, error)
+    parts = [f"{'.'.join(str(place) for place in item['loc'])}: {item['msg']}" for item in error.errors()]
+    return problem(
+        422,
+        "The request body is not valid",
+        "; ".join(parts),
+        kind="Validation",
+        remedy=f"see the schema of {request.method} {request.url.path} in /openapi.json",
+    )
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HTTPException):
+        return await _unforeseen(request, error)
+    return problem(
+        error.status_code,
+        str(error.detail),
+        f"{request.method} {request.url.path}: {error.detail}",
+        kind=f"Http{error.status_code}",
+        remedy="see /openapi.json for what this server offers" if error.status_code in (404, 405) else "",
+    )
+
+
+async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
+    log.error("unforeseen error in %s %s", request.method, request.url.path, exc_info=error)
+    return problem(500, "Internal error", "an unforeseen error; the server's log has it", kind="Internal")
