@@ -15,7 +15,7 @@ MAX_K = 10_000
 FilterBody = Annotated[
     str | dict[str, Any] | None,
     Field(
-        description="A condition on metadata: the expression language (`year >= 2020 and lang = 'en'`) or its JSON form.",
+        description="A condition on metadata: an expression, as in the example, or its JSON form.",
         examples=["year >= 2020 and lang = 'en'"],
     ),
 ]

@@ -14,10 +14,12 @@ from twindex.indexing.errors import ConfigError
 class Settings:
     """Defaults that a machine sets once.
 
-    ``data`` is a folder of BEIR-layout data sets (``TWINDEX_DATA``), ``cache`` the folder for derived models
-    and reusable indices (``TWINDEX_CACHE``), ``threads`` an upper bound on worker threads, 0 = all cores
-    (``TWINDEX_THREADS``), ``generator`` the default generator (``TWINDEX_GENERATOR``), ``api_key`` the secret
-    for an OpenAI-compatible endpoint (``TWINDEX_OPENAI_API_KEY``, else ``OPENAI_API_KEY``); it is masked in repr.
+    ``data``: folder of BEIR-layout data sets (``TWINDEX_DATA``).
+    ``cache``: folder for derived models and reusable indices (``TWINDEX_CACHE``).
+    ``threads``: upper bound on worker threads, 0 = all cores (``TWINDEX_THREADS``).
+    ``generator``: the default generator (``TWINDEX_GENERATOR``).
+    ``api_key``: secret of an OpenAI-compatible endpoint (``TWINDEX_OPENAI_API_KEY``, else
+    ``OPENAI_API_KEY``); masked in repr.
     """
 
     data: Path | None = None

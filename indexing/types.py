@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: What a metadata field may hold. Lists are lists of strings or of numbers.
-MetaValue: TypeAlias = "str | int | float | bool | None | list[str] | list[int] | list[float]"
+MetaValue: TypeAlias = "str | int | float | bool | list[str] | list[int] | list[float] | None"
 Metadata: TypeAlias = "Mapping[str, MetaValue]"
 
 BoolArray: TypeAlias = NDArray[np.bool_]

@@ -57,6 +57,10 @@ class Fusion(Protocol):
         """
 
     def explain(
-        self, rankings: Sequence[Ranking], ord_: int, names: Sequence[str], weights: Sequence[float] | None = None
+        self,
+        rankings: Sequence[Ranking],
+        ord_: int,
+        names: Sequence[str],
+        weights: Sequence[float] | None = None,
     ) -> Explanation:
         """How each ranking contributed to the fused score of ``ord_``."""

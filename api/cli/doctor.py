@@ -49,9 +49,8 @@ def doctor(json: options.Json = False) -> None:
         emit_json(report)
         return
     console = stdout()
-    console.print(
-        f"twindex {report['twindex']}, Python {report['python']}, {report['machine']}, {report['cores']} cores"
-    )
+    machine = f"{report['machine']}, {report['cores']} cores"
+    console.print(f"twindex {report['twindex']}, Python {report['python']}, {machine}")
     parts = table("package", "version", "gives", "to get it")
     for part in report["parts"]:
         parts.add_row(part["package"], part["version"] or "-", part["gives"], part["install"])

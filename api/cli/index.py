@@ -30,8 +30,8 @@ def index(
     corpus: Annotated[
         str,
         typer.Argument(
-            help="A BEIR folder, a .jsonl[.gz], .csv, .tsv or .parquet file, a folder of .txt .md .html .pdf, "
-            "or 'stdlib:' for the documentation of this Python's standard library.",
+            help="A BEIR folder, a .jsonl[.gz], .csv, .tsv or .parquet file, a folder of .txt .md .html "
+            ".pdf, or 'stdlib:' for the documentation of this Python's standard library.",
             show_default=False,
         ),
     ],
