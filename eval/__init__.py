@@ -1,0 +1,1 @@
+"""Did it get better? Judgements, runs, measures, comparison, tuning and the harnesses that use them."""
