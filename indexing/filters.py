@@ -1,4 +1,18 @@
-"""Placeholder replaced by the filter language."""
+"""Conditions on metadata: write them as an expression, as JSON, or build the tree."""
 
-class Filter:
-    """A condition on metadata."""
+from twindex.indexing.filter_ast import And, Compare, Contains, Exists, Filter, In, Not, Or, StartsWith
+from twindex.indexing.filter_parser import filter_from_dict, parse_filter
+
+__all__ = [
+    "And",
+    "Compare",
+    "Contains",
+    "Exists",
+    "Filter",
+    "In",
+    "Not",
+    "Or",
+    "StartsWith",
+    "filter_from_dict",
+    "parse_filter",
+]
