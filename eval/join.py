@@ -77,15 +77,15 @@ def join_hits(table: HitTable, qrels: Levels) -> Join:
 def join_rankings(
     query_ids: Sequence[str],
     rankings: Sequence[Ranking],
-    ordinals: Mapping[str, int],
+    ordinals: Mapping[str, Sequence[int]],
     qrels: Levels,
 ) -> Join:
     """Join of rankings by ordinal, without writing out the ids of hits that nobody judged.
 
     Args:
         query_ids: The query of each ranking.
-        rankings: One a query, each naming an ordinal once.
-        ordinals: Ordinal of each judged document that is in the index.
+        rankings: One a query, each naming a document once.
+        ordinals: Ordinals of each judged document that is in the index: one, or one a passage.
         qrels: Judgements. Queries in it without a ranking have no hits in the result.
     """
     queries = tuple(qrels)
@@ -97,7 +97,7 @@ def join_rankings(
             continue
         ranking = rankings[place[query]]
         retrieved[i] = len(ranking)
-        known = {ordinals[d]: v for d, v in qrels[query].items() if v >= 0 and d in ordinals}
+        known = {o: v for d, v in qrels[query].items() if v >= 0 for o in ordinals.get(d, ())}
         if known:
             parts.append(_judged_rows(i, ranking.ords, known))
     flat = np.concatenate(parts) if parts else np.empty((0, 3), np.int64)

@@ -127,8 +127,8 @@ def test_rankings_and_ids_join_alike() -> None:
     qrels["never run"] = {"d1": 1}
     measures = parse_all("nDCG@10 R@20 AP RR P@5 judged@10")
     by_ids = join_hits(table_from_scores(run), qrels)
-    by_ords = join_rankings(list(run), rankings, {f"d{i}": i for i in range(150)} | {"d199": 199}, qrels)
-    every = join_rankings(list(run), rankings, {f"d{i}": i for i in range(200)}, qrels)
+    by_ords = join_rankings(list(run), rankings, {f"d{i}": (i,) for i in range(150)}, qrels)
+    every = join_rankings(list(run), rankings, {f"d{i}": (i,) for i in range(200)}, qrels)
     for measure in measures:
         assert np.array_equal(measure.values(by_ids), measure.values(every))
     assert any(not np.array_equal(m.values(by_ids), m.values(by_ords)) for m in measures)
@@ -140,7 +140,7 @@ def test_ten_thousand_queries_of_a_thousand_hits_take_about_a_second() -> None:
     scores = np.linspace(1, 0, 1000, dtype=np.float32)
     rankings = [Ranking(ords[i % 50], scores) for i in range(10_000)]
     qrels = {f"q{i}": {f"d{ords[i % 50][i % 900]}": 1, f"d{i}": 1} for i in range(10_000)}
-    ordinals = {f"d{i}": i for i in range(50_000)}
+    ordinals = {f"d{i}": (i,) for i in range(50_000)}
     started = time.perf_counter()
     join = join_rankings([f"q{i}" for i in range(10_000)], rankings, ordinals, qrels)
     for measure in DEFAULT_MEASURES:
