@@ -1,1 +1,1 @@
-"""TODO."""
+"""Generators, one file each, behind the protocol of :mod:`twindex.rag.generator`."""

@@ -1,0 +1,59 @@
+"""From ranking to cited answer: contexts in a budget, prompts, generators, validated citations."""
+
+from __future__ import annotations
+
+from twindex.rag.citations import CitationConfig
+from twindex.rag.context import ContextBuilder, ContextConfig
+from twindex.rag.engine import AnswerEngine, EngineConfig
+from twindex.rag.events import Cited, Event, Final, Retrieved, Token
+from twindex.rag.generator import Generator
+from twindex.rag.generators.extractive import ExtractiveConfig, ExtractiveGenerator
+from twindex.rag.generators.llama_cpp import LlamaCppConfig, LlamaCppGenerator
+from twindex.rag.generators.openai import OpenAIConfig, OpenAIGenerator
+from twindex.rag.prompt import CITED, Prompt, PromptTemplate, render
+from twindex.rag.resolve import resolve_generator
+from twindex.rag.sentences import Span, split_sentences
+from twindex.rag.source import PassageHit, PassageRanking, PassageSource
+from twindex.rag.tokens import EstimatedTokens, TokenCounter
+from twindex.rag.types import Answer, Binding, Citation, Context, ContextPassage, Draft, Part, RankedId, Usage
+
+__all__ = [
+    "CITED",
+    "Answer",
+    "AnswerEngine",
+    "Binding",
+    "Citation",
+    "CitationConfig",
+    "Cited",
+    "Context",
+    "ContextBuilder",
+    "ContextConfig",
+    "ContextPassage",
+    "Draft",
+    "EngineConfig",
+    "EstimatedTokens",
+    "Event",
+    "ExtractiveConfig",
+    "ExtractiveGenerator",
+    "Final",
+    "Generator",
+    "LlamaCppConfig",
+    "LlamaCppGenerator",
+    "OpenAIConfig",
+    "OpenAIGenerator",
+    "Part",
+    "PassageHit",
+    "PassageRanking",
+    "PassageSource",
+    "Prompt",
+    "PromptTemplate",
+    "RankedId",
+    "Retrieved",
+    "Span",
+    "Token",
+    "TokenCounter",
+    "Usage",
+    "render",
+    "resolve_generator",
+    "split_sentences",
+]
