@@ -1,0 +1,239 @@
+"""The lexical leg: BM25 over the inverted files of every segment, with statistics of the whole snapshot.
+
+Number of documents, mean length and document frequencies are those of all live documents together, so one
+segment or twenty, with or without deletions, give the same scores bit for bit. Contributions are float32,
+added in float32 in ascending order of the query's distinct terms by UTF-8 bytes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twindex.indexing.analysis.base import Analyzer
+from twindex.indexing.errors import QueryError
+from twindex.indexing.filters import Filter
+from twindex.indexing.postings import PostingsReader
+from twindex.indexing.types import BoolArray, Float32Array, Int32Array
+from twindex.retrieval.bm25 import (
+    BM25,
+    TermWeight,
+    contribution,
+    length_codes,
+    length_table,
+    offset,
+    saturation,
+    term_weight,
+)
+from twindex.retrieval.topk import top_k
+from twindex.retrieval.types import Explanation, Query, Ranking, Run, as_queries, check_k
+
+
+class LexicalSegment(Protocol):
+    """What this leg needs of a segment."""
+
+    @property
+    def postings(self) -> PostingsReader:
+        """The inverted files."""
+
+    @property
+    def live(self) -> BoolArray | None:
+        """bool[documents], False = deleted; None = nothing is deleted."""
+
+    @property
+    def live_docs(self) -> int:
+        """Number of live documents."""
+
+    @property
+    def live_length(self) -> int:
+        """Tokens of the live documents."""
+
+    def live_df(self, term_id: int) -> int:
+        """Live documents with the segment's term of that number."""
+
+
+class LexicalSource(Protocol):
+    """What this leg needs of a snapshot."""
+
+    @property
+    def size(self) -> int:
+        """Number of ordinals, deleted ones included."""
+
+    @property
+    def bases(self) -> Sequence[int] | NDArray[Any]:
+        """First ordinal of each segment."""
+
+    @property
+    def segments(self) -> Sequence[LexicalSegment]:
+        """In the order of ordinals."""
+
+    @property
+    def analyzer(self) -> Analyzer:
+        """What the documents were analysed with."""
+
+    def allowed(self, condition: Filter | None, /) -> BoolArray | None:
+        """bool[size] of live documents that pass the filter; None = every ordinal."""
+
+    def ids(self, ords: Int32Array) -> list[str]:
+        """External ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryTerm:
+    """A distinct term of a query, bound to a snapshot's statistics.
+
+    ``ids``: its number in each segment, -1 = not there.
+    """
+
+    term: str
+    boost: int
+    df: int
+    weight: TermWeight
+    ids: tuple[int, ...]
+
+
+class LexicalRetriever:
+    """Exact BM25 over a snapshot.
+
+    Args:
+        snapshot: What to search.
+        config: Constants and variant.
+    """
+
+    def __init__(self, snapshot: LexicalSource, config: BM25 = BM25()) -> None:  # noqa: B008 - frozen
+        self.snapshot = snapshot
+        self.config = config
+        self.count = sum(segment.live_docs for segment in snapshot.segments)
+        length = sum(segment.live_length for segment in snapshot.segments)
+        self.average = length / self.count if self.count else 0.0
+        self._first = offset(config)
+
+    @property
+    def name(self) -> str:
+        """Short name of the leg."""
+        return "bm25"
+
+    @cached_property
+    def _saturations(self) -> list[Float32Array]:
+        """``saturation`` of each document's length, segment by segment. Cost: one pass, the first time."""
+        readers = [segment.postings for segment in self.snapshot.segments]
+        if self.config.quantised:
+            table = saturation(self.config, length_table(), self.average)
+            return [table[length_codes(reader.lengths)] for reader in readers]
+        return [saturation(self.config, reader.lengths, self.average) for reader in readers]
+
+    def terms(self, text: str) -> list[QueryTerm]:
+        """The query's distinct terms that occur in the snapshot, in the order of summation."""
+        counts = Counter(self.snapshot.analyzer.terms(text))
+        found = (self._bind(term, counts[term]) for term in sorted(counts, key=_utf8))
+        return [term for term in found if term is not None]
+
+    def _bind(self, term: str, boost: int) -> QueryTerm | None:
+        segments = self.snapshot.segments
+        ids = tuple(segment.postings.term_id(term) for segment in segments)
+        df = sum(segment.live_df(i) for segment, i in zip(segments, ids, strict=True) if i >= 0)
+        if df == 0:
+            return None
+        return QueryTerm(term, boost, df, term_weight(self.config, self.count, df, boost), ids)
+
+    def retrieve(self, queries: Sequence[Query], k: int) -> Run:
+        """The k best documents of each query.
+
+        Raises:
+            QueryError: If k is negative.
+        """
+        check_k(k)
+        return Run(tuple(self._one(query, k) for query in as_queries(queries)), self.snapshot)
+
+    def _one(self, query: Query, k: int) -> Ranking:
+        terms = self.terms(query.text) if k else []
+        if not terms:
+            return Ranking.empty()
+        return top_k(self._score(terms), k, mask=self._mask(query.filter))
+
+    def _score(self, terms: Sequence[QueryTerm]) -> Float32Array:
+        scores = np.zeros(self.snapshot.size, np.float32)
+        for i, segment in enumerate(self.snapshot.segments):
+            part = scores[int(self.snapshot.bases[i]) :]
+            for term in terms:
+                if term.ids[i] >= 0:
+                    docs, tfs = segment.postings.postings(term.ids[i])
+                    # A document occurs once in a list, so that plain fancy addition is right.
+                    part[docs] += contribution(term.weight, tfs, self._saturations[i][docs], self._first)
+        return scores
+
+    def _mask(self, condition: Filter | None) -> BoolArray | None:
+        """Documents that may be returned: live, and passing the filter."""
+        mask = self.snapshot.allowed(condition)
+        for base, segment in zip(self.snapshot.bases, self.snapshot.segments, strict=True):
+            if segment.live is not None:
+                mask = np.ones(self.snapshot.size, np.bool_) if mask is None else mask.copy()
+                mask[int(base) : int(base) + len(segment.live)] &= segment.live
+        return mask
+
+    def explain(self, query: Query, ord_: int) -> Explanation:
+        """Why the document has its score: one branch a matching term.
+
+        Raises:
+            QueryError: If there is no such ordinal.
+        """
+        mask = self._mask(query.filter)
+        if not 0 <= ord_ < self.snapshot.size:
+            raise QueryError(f"ordinal {ord_}", expected=f"0 to {self.snapshot.size - 1}")
+        if mask is not None and not mask[ord_]:
+            return Explanation(0.0, "the document is deleted or does not pass the filter")
+        at = int(np.searchsorted(np.asarray(self.snapshot.bases), ord_, side="right")) - 1
+        local = ord_ - int(self.snapshot.bases[at])
+        details = [
+            detail
+            for term in self.terms(query.text)
+            if (detail := self._explain_term(term, at, local)) is not None
+        ]
+        total = np.float32(0)
+        for detail in details:
+            total += np.float32(detail.value)
+        text = f"{self.name} ({self.config.variant}), sum over matching terms"
+        return Explanation(float(total), text, tuple(details), "sum" if details else "leaf")
+
+    def _explain_term(self, term: QueryTerm, at: int, local: int) -> Explanation | None:
+        reader = self.snapshot.segments[at].postings
+        tf = reader.tf(term.ids[at], local) if term.ids[at] >= 0 else 0
+        if not tf:
+            return None
+        sat = self._saturations[at][local : local + 1]
+        value = float(contribution(term.weight, np.array([tf]), sat, self._first)[0])
+        norm = 1.0 - 1.0 / (float(self._first) + tf * float(sat[0]))
+        length = int(reader.lengths[local])
+        idf = Explanation(
+            term.weight.weight,
+            f"weight: idf {term.weight.idf:.4f}, {term.boost} times in the query",
+            data={"idf": term.weight.idf, "df": term.df, "N": self.count, "boost": term.boost},
+        )
+        saturated = Explanation(
+            norm,
+            f"tf {tf} in {length} tokens, mean {self.average:.2f}",
+            data={
+                "tf": tf,
+                "length": length,
+                "norm": float(sat[0]),
+                "average": self.average,
+                "k1": self.config.k1,
+                "b": self.config.b,
+            },
+        )
+        product = Explanation(value - term.weight.bonus, "weight * tf", (idf, saturated), "product")
+        label, data = f"{term.term!r}", {"term": term.term, "tf": tf, "df": term.df}
+        if not term.weight.bonus:
+            return Explanation(value, label, product.details, "product", data)
+        bonus = Explanation(term.weight.bonus, "bonus of any match")
+        return Explanation(value, label, (product, bonus), "sum", data)
+
+
+def _utf8(term: str) -> bytes:
+    return term.encode("utf-8", "surrogatepass")
