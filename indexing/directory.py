@@ -141,14 +141,15 @@ class FileDirectory:
         sync_path(path.parent)
 
     def sync(self, folder: str = "") -> None:
-        """Makes every file below the folder, the folders, and the folder's own entry durable."""
+        """Makes every file below the folder, the folders, and the entries that lead to it durable."""
         top = self._folder(folder)
         for here, _, files in os.walk(top):
             for file in sorted(files):
                 sync_path(Path(here) / file)
             sync_path(Path(here))
-        if folder:
-            sync_path(top.parent)
+        while top != self.root:
+            top = top.parent
+            sync_path(top)
 
     def remove(self, name: str) -> None:
         """Removes the file or folder."""

@@ -24,9 +24,7 @@ class TestMemoryDirectory(DirectoryKit):
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_a_failed_replacement_keeps_the_old_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
-) -> None:
+def test_a_failed_replacement_keeps_the_old_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     directory = FileDirectory(tmp_path)
     directory.replace("a", b"old")
 

@@ -1,0 +1,86 @@
+"""The settings of an index: chosen when it is made, recorded in its manifest, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Literal
+
+from twindex.indexing.chunking import ChunkConfig
+from twindex.indexing.encoding import EncoderInfo
+from twindex.indexing.errors import ConfigError
+from twindex.indexing.vectors import HnswConfig
+
+VectorKind = Literal["flat", "hnsw"]
+VECTOR_KINDS: Final = ("flat", "hnsw")
+#: Ordinals are int32 in rankings.
+MAX_PASSAGES: Final = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class IndexConfig:
+    """What shapes an index.
+
+    ``analyzer``: its registered name. ``encoder``: identity of the dense encoder, None for an index
+    without vectors. ``segment_docs`` and ``segment_chars``: a segment is closed when it holds that many
+    passages or that many characters of text, whichever comes first (never inside a document).
+    ``vector_kind``: "flat" is exact; "hnsw" adds a graph with the parameters ``hnsw``.
+
+    Raises:
+        ConfigError: If a value is out of range.
+    """
+
+    analyzer: str = "english"
+    encoder: EncoderInfo | None = None
+    chunking: ChunkConfig = field(default_factory=ChunkConfig)
+    segment_docs: int = 250_000
+    segment_chars: int = 1 << 30
+    vector_kind: VectorKind = "flat"
+    hnsw: HnswConfig = field(default_factory=HnswConfig)
+
+    def __post_init__(self) -> None:
+        if not self.analyzer:
+            raise ConfigError("an empty analyzer name", expected="a registered name, as in 'english'")
+        if not 1 <= self.segment_docs <= MAX_PASSAGES:
+            raise ConfigError(f"segment_docs = {self.segment_docs}", expected=f"a number from 1 to {MAX_PASSAGES}")
+        if self.segment_chars < 1:
+            raise ConfigError(f"segment_chars = {self.segment_chars}", expected="at least 1")
+        if self.vector_kind not in VECTOR_KINDS:
+            raise ConfigError(f"vector kind {self.vector_kind!r}", expected="flat or hnsw")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for the manifest."""
+        return {
+            "analyzer": self.analyzer,
+            "encoder": None if self.encoder is None else self.encoder.to_dict(),
+            "chunking": self.chunking.to_dict(),
+            "segment_docs": self.segment_docs,
+            "segment_chars": self.segment_chars,
+            "vector_kind": self.vector_kind,
+            "hnsw": self.hnsw.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> IndexConfig:
+        """The settings whose :meth:`to_dict` gave these values.
+
+        Raises:
+            ConfigError: If a key is missing, unknown, or has an impossible value.
+        """
+        names = {f.name for f in fields(cls)}
+        if set(values) != names:
+            odd = sorted(names ^ set(values))
+            raise ConfigError(f"index settings with {', '.join(odd)} missing or unknown")
+        encoder = values["encoder"]
+        try:
+            return cls(
+                analyzer=str(values["analyzer"]),
+                encoder=None if encoder is None else EncoderInfo(**encoder),
+                chunking=ChunkConfig(**values["chunking"]),
+                segment_docs=int(values["segment_docs"]),
+                segment_chars=int(values["segment_chars"]),
+                vector_kind=values["vector_kind"],
+                hnsw=HnswConfig(**values["hnsw"]),
+            )
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"index settings that cannot be read: {error}") from error

@@ -1,0 +1,114 @@
+"""Which files a segment has, and how they are described in the manifest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from twindex.indexing.directory import Directory
+from twindex.indexing.errors import CorruptIndexError
+from twindex.indexing.manifest import DTYPE_BYTES, FileEntry, SegmentEntry, sorted_files
+
+
+class FileKind(NamedTuple):
+    """What a file is for, and the dtype of its array ("bytes" if it is not one array)."""
+
+    leg: str
+    role: str
+    dtype: str
+
+
+#: Every file that this release writes into a segment, but those of its deletions.
+FILE_KINDS: Final[dict[str, FileKind]] = {
+    "terms.dat": FileKind("bm25", "terms", "bytes"),
+    "terms.off": FileKind("bm25", "term_offsets", "u8"),
+    "post.ptr": FileKind("bm25", "pointers", "u8"),
+    "post.doc": FileKind("bm25", "ordinals", "u4"),
+    "post.tf": FileKind("bm25", "frequencies", "u1"),
+    "post.big": FileKind("bm25", "large_frequencies", "u8"),
+    "len.u32": FileKind("bm25", "lengths", "u4"),
+    "ids.dat": FileKind("documents", "ids", "bytes"),
+    "ids.off": FileKind("documents", "id_offsets", "u8"),
+    "ids.hash": FileKind("documents", "id_hashes", "bytes"),
+    "docs.dat": FileKind("documents", "records", "bytes"),
+    "docs.off": FileKind("documents", "record_offsets", "u8"),
+    "meta.parquet": FileKind("documents", "metadata", "bytes"),
+    "vec.f32": FileKind("dense", "vectors", "f4"),
+    "hnsw.faiss": FileKind("dense", "graph", "bytes"),
+}
+LIVE: Final = FileKind("deletion", "live", "u1")
+DF: Final = FileKind("deletion", "frequencies", "u4")
+
+_DELETION: Final = re.compile(r"(?:live-[0-9]{6,}\.bits|df-[0-9]{6,}\.u32)")
+
+
+def live_file(generation: int) -> str:
+    """Name of the live bitmap written by a generation."""
+    return f"live-{generation:06d}.bits"
+
+
+def df_file(generation: int) -> str:
+    """Name of the live document frequencies written by a generation."""
+    return f"df-{generation:06d}.u32"
+
+
+def segment_name(number: int) -> str:
+    """Name of the segment with that number."""
+    return f"s{number:06d}"
+
+
+def is_deletion(name: str) -> bool:
+    """Whether the name is one of a deletion file, of whatever generation."""
+    return _DELETION.fullmatch(name) is not None
+
+
+def kind_of(name: str) -> FileKind | None:
+    """What a file of a segment is for; None if this release does not write such a file."""
+    if is_deletion(name):
+        return LIVE if name.startswith("live-") else DF
+    return FILE_KINDS.get(name)
+
+
+def describe(directory: Directory, folder: str, names: Iterable[str]) -> tuple[FileEntry, ...]:
+    """The manifest's account of these files of a segment. Cost: reads all their bytes.
+
+    Raises:
+        CorruptIndexError: If one of them is not a file that a segment has.
+    """
+    return sorted_files([_describe(directory, folder, name) for name in names])
+
+
+def _describe(directory: Directory, folder: str, name: str) -> FileEntry:
+    kind = kind_of(name)
+    path = f"{folder}/{name}"
+    if kind is None:
+        raise CorruptIndexError(f"{path} is in the way", expected="only files of a segment")
+    size = directory.size(path)
+    count = size // DTYPE_BYTES[kind.dtype]
+    return FileEntry(name, kind.leg, kind.role, kind.dtype, count, size, directory.digest(path))
+
+
+def check_sizes(root: Path, entry: SegmentEntry) -> None:
+    """Nothing, if every file of the segment is there and has its size.
+
+    Raises:
+        CorruptIndexError: If one is missing or has another size.
+    """
+    for file in entry.files:
+        path = root / entry.folder / file.name
+        try:
+            found = path.stat().st_size
+        except FileNotFoundError:
+            raise CorruptIndexError(
+                f"{path} is missing",
+                expected=f"a file of {file.bytes} bytes",
+                remedy="restore it from a copy, or build the index again",
+            ) from None
+        if found != file.bytes:
+            raise CorruptIndexError(
+                f"{path} has {found} bytes",
+                expected=f"{file.bytes}, by the manifest",
+                remedy="restore it from a copy, or build the index again",
+            )

@@ -1,0 +1,242 @@
+"""What happens between two commits: segments as they were, deletions in them, and new segments.
+
+Duplicates are found without holding the ids of the corpus: ids of the segment in work are in memory
+(bounded by its size), those of finished segments are looked up in their files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Final, Literal, TypeVar
+
+import numpy as np
+
+from twindex.indexing.analysis.base import Analyzer
+from twindex.indexing.build import SegmentBuilder
+from twindex.indexing.chunking import make_chunker
+from twindex.indexing.config import MAX_PASSAGES, IndexConfig
+from twindex.indexing.directory import FileDirectory
+from twindex.indexing.encoding import Encoder
+from twindex.indexing.errors import ConfigError, CorpusError, DuplicateIdError
+from twindex.indexing.manifest import Manifest, SegmentEntry
+from twindex.indexing.merge import merge_segments, plan_merge
+from twindex.indexing.recovery import staging_name
+from twindex.indexing.store import hash_doc_ids
+from twindex.indexing.types import Document, Progress, UInt64Array
+from twindex.indexing.vector_cache import VectorCache
+from twindex.indexing.working import WorkingSegment
+
+OnDuplicate = Literal["error", "replace", "skip"]
+T = TypeVar("T")
+#: Documents, or ids, that are looked up at once.
+BATCH: Final = 256
+
+#: For each document of a batch: the segments that may hold its id.
+Suspects = list[list[WorkingSegment]]
+
+
+@dataclass(slots=True)
+class AddReport:
+    """What one call of ``add`` did.
+
+    ``documents`` and ``passages`` were added; of these documents, ``replaced`` took the place of one
+    with the same id. ``duplicates`` were left out as already there.
+    """
+
+    documents: int = 0
+    passages: int = 0
+    replaced: int = 0
+    duplicates: int = 0
+
+    @property
+    def read(self) -> int:
+        """Documents that were looked at."""
+        return self.documents + self.duplicates
+
+    def to_dict(self) -> dict[str, int]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+class Transaction:
+    """The state of an index between two commits; only the writer that owns it sees it.
+
+    Args:
+        directory: The index directory.
+        manifest: The last commit, None before the first.
+        config: Settings of the index.
+        analyzer: Analyzer of the sparse leg.
+        encoder: Encoder of the dense leg; without it nothing can be added to an index with vectors.
+    """
+
+    def __init__(
+        self,
+        directory: FileDirectory,
+        manifest: Manifest | None,
+        *,
+        config: IndexConfig,
+        analyzer: Analyzer,
+        encoder: Encoder | None,
+    ) -> None:
+        self.next_segment = manifest.next_segment if manifest else 1
+        self._directory = directory
+        self._generation = manifest.generation + 1 if manifest else 1
+        self._config = config
+        self._analyzer = analyzer
+        self._encoder = encoder
+        self._chunker = make_chunker(config.chunking)
+        self._cache: VectorCache | None = None
+        self._builder: SegmentBuilder | None = None
+        entries = manifest.segments if manifest else ()
+        self._segments = [WorkingSegment.committed(directory, entry) for entry in entries]
+
+    def add(self, batch: Sequence[Document], on_duplicate: OnDuplicate, report: AddReport) -> None:
+        """Adds the documents after all others, and counts them in the report.
+
+        Raises:
+            DuplicateIdError: If one is there already and ``on_duplicate`` is "error".
+            CorpusError: If one has no id.
+            ConfigError: If vectors are needed and there is no encoder.
+        """
+        hashes = hash_doc_ids([document.id for document in batch])
+        suspects = self._suspects(hashes)
+        for row, document in enumerate(batch):
+            if not document.id:
+                raise CorpusError("a document without an id", expected="a text of at least one character")
+            if not self._admit(document.id, suspects[row], on_duplicate, report):
+                continue
+            self._add(document, report)
+            if self._builder is not None and self._builder.full:
+                _mark(self._flush(), hashes, suspects)
+
+    def delete(self, doc_ids: Sequence[str]) -> int:
+        """Deletes documents; the number of those that were there."""
+        suspects = self._suspects(hash_doc_ids(doc_ids))
+        return sum(self._delete(doc_id, suspects[row]) for row, doc_id in enumerate(doc_ids))
+
+    def merge(self, max_segments: int, progress: Progress) -> None:
+        """Joins neighbouring segments until at most so many are left; rewrites those with deletions."""
+        self._settle()
+        merged: list[WorkingSegment] = []
+        for start, stop in plan_merge([segment.live_docs for segment in self._segments], max_segments):
+            group = self._segments[start:stop]
+            if len(group) == 1 and group[0].live is None:
+                merged += group
+                continue
+            merged.append(
+                merge_segments(self._directory, self._number(), group, config=self._config, progress=progress)
+            )
+            for segment in group:
+                segment.close()
+        self._segments = merged
+
+    def seal(self, generation: int) -> tuple[SegmentEntry, ...]:
+        """Makes all files durable, and gives the segments that the manifest of that generation lists."""
+        self._settle()
+        return tuple(segment.seal(generation) for segment in self._segments)
+
+    def abandon(self) -> None:
+        """Lets go of all files; the caller removes those that no manifest names."""
+        if self._builder is not None:
+            self._builder.abandon()
+            self._builder = None
+        for segment in self._segments:
+            segment.close()
+
+    def _admit(self, doc_id: str, suspects: list[WorkingSegment], on_duplicate: OnDuplicate, report: AddReport) -> bool:
+        """Whether the document is to be added; an older one of its id is deleted if that is wanted."""
+        if on_duplicate == "replace":
+            report.replaced += self._delete(doc_id, suspects)
+            return True
+        if not self._has(doc_id, suspects):
+            return True
+        if on_duplicate == "error":
+            raise DuplicateIdError(
+                f"document id {doc_id!r} is there already",
+                expected="each id once",
+                remedy="replace or skip duplicates (on_duplicate), or mend the corpus",
+            )
+        report.duplicates += 1
+        return False
+
+    def _add(self, document: Document, report: AddReport) -> None:
+        count = self._open_builder().add(document.id, self._chunker.chunk(document))
+        report.documents += 1
+        report.passages += count
+
+    def _has(self, doc_id: str, suspects: list[WorkingSegment]) -> bool:
+        if self._builder is not None and doc_id in self._builder:
+            return True
+        return any(len(segment.find(doc_id)) > 0 for segment in suspects)
+
+    def _delete(self, doc_id: str, suspects: list[WorkingSegment]) -> bool:
+        if self._builder is not None and self._builder.delete(doc_id):
+            return True
+        return any(segment.delete(doc_id) for segment in suspects)
+
+    def _suspects(self, hashes: UInt64Array) -> Suspects:
+        suspects: Suspects = [[] for _ in range(len(hashes))]
+        for segment in self._segments:
+            _mark(segment, hashes, suspects)
+        return suspects
+
+    def _open_builder(self) -> SegmentBuilder:
+        if self._builder is None:
+            if self._config.encoder is not None and self._encoder is None:
+                raise ConfigError(
+                    "documents added to an index with vectors, without an encoder",
+                    expected=f"the encoder {self._config.encoder.name!r}",
+                    remedy="give encoder=... when the writer is made",
+                )
+            self._builder = SegmentBuilder(
+                self._directory,
+                self._number(),
+                config=self._config,
+                analyzer=self._analyzer,
+                encoder=self._encoder,
+                cache=self._open_cache(),
+            )
+        return self._builder
+
+    def _open_cache(self) -> VectorCache | None:
+        if self._encoder is not None and self._cache is None:
+            folder = self._directory.path(staging_name(self._generation))
+            self._cache = VectorCache(folder, self._encoder.info)
+        return self._cache
+
+    def _flush(self) -> WorkingSegment:
+        """The segment in work, finished."""
+        segment = self._open_builder().finish()
+        self._builder = None
+        self._segments.append(segment)
+        passages = sum(each.size for each in self._segments)
+        if passages > MAX_PASSAGES:
+            raise ConfigError(f"{passages} passages", expected=f"at most {MAX_PASSAGES} in one index")
+        return segment
+
+    def _settle(self) -> None:
+        """Everything in finished segments, none of them without a live passage."""
+        if self._builder is not None and self._builder.size:
+            self._flush()
+        for segment in self._segments:
+            if not segment.live_docs:
+                segment.close()
+        self._segments = [segment for segment in self._segments if segment.live_docs]
+
+    def _number(self) -> int:
+        self.next_segment += 1
+        return self.next_segment - 1
+
+
+def _mark(segment: WorkingSegment, hashes: UInt64Array, suspects: Suspects) -> None:
+    for row in np.flatnonzero(segment.suspects(hashes)).tolist():
+        suspects[row].append(segment)
+
+
+def batches(items: Iterable[T]) -> Iterator[list[T]]:
+    """The items in lists of at most :data:`BATCH`."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, BATCH)):
+        yield batch
