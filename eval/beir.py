@@ -60,11 +60,7 @@ class Dataset:
     @cached_property
     def splits(self) -> tuple[str, ...]:
         """Names of the judged splits, sorted."""
-        found = {
-            p.name.removesuffix(suffix)
-            for suffix in SUFFIXES
-            for p in (self.path / "qrels").glob(f"*{suffix}")
-        }
+        found = {p.name.removesuffix(suffix) for suffix in SUFFIXES for p in (self.path / "qrels").glob(f"*{suffix}")}
         return tuple(sorted(found))
 
     @property

@@ -110,9 +110,7 @@ def compare(a: Float64Array, b: Float64Array, options: TestOptions | None = None
     return compare_mean([(a, b)], options)
 
 
-def compare_mean(
-    pairs: Sequence[tuple[Float64Array, Float64Array]], options: TestOptions | None = None
-) -> Comparison:
+def compare_mean(pairs: Sequence[tuple[Float64Array, Float64Array]], options: TestOptions | None = None) -> Comparison:
     """Compare the unweighted mean over several sets: each set's queries are resampled within the set.
 
     Args:

@@ -115,9 +115,9 @@ def _judged_rows(query: int, ords: Int32Array, known: Mapping[int, int]) -> Int6
 
 
 def _assemble(queries: tuple[str, ...], retrieved: Int64Array, flat: Int64Array, qrels: Levels) -> Join:
-    pool = np.array(
-        [(i, v) for i, q in enumerate(queries) for v in qrels[q].values() if v >= 0], np.int64
-    ).reshape(-1, 2)
+    pool = np.array([(i, v) for i, q in enumerate(queries) for v in qrels[q].values() if v >= 0], np.int64).reshape(
+        -1, 2
+    )
     pool = pool[np.lexsort((-pool[:, 1], pool[:, 0]))]
     return Join(
         queries,

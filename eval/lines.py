@@ -31,9 +31,7 @@ def open_text(path: Path | str) -> Iterator[TextIO]:
     except IsADirectoryError as error:
         raise CorpusError("a folder", path=str(path), expected="a file") from error
     except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
-        raise CorpusError(
-            f"bytes that cannot be read ({error})", path=str(path), expected="UTF-8 text"
-        ) from error
+        raise CorpusError(f"bytes that cannot be read ({error})", path=str(path), expected="UTF-8 text") from error
 
 
 def json_lines(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -59,9 +59,7 @@ class Measure:
             raise ConfigError(f"measure {self.name!r}", expected=f"one of {', '.join(names())}")
         kind = _KINDS[self.name]
         if self.cut < 0 or (kind.needs_cut and self.cut == 0):
-            raise ConfigError(
-                f"measure {self.name} with cut {self.cut}", expected=f"a cut as in {self.name}@10"
-            )
+            raise ConfigError(f"measure {self.name} with cut {self.cut}", expected=f"a cut as in {self.name}@10")
         if self.rel < 1 or (self.rel != 1 and not kind.takes_rel):
             expected = "a level of 1 or more" if kind.takes_rel else f"{self.name} without a level"
             raise ConfigError(f"measure {self.name} with rel={self.rel}", expected=expected)

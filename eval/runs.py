@@ -112,9 +112,7 @@ def strictly_decreasing(scores: Float32Array) -> Float32Array:
     low = np.where(steps < 0, (-steps) | 0x80000000, steps).astype(np.uint32)
     out: Float32Array = low.view(np.float32)
     if not bool(np.isfinite(out).all()):
-        raise UsageError(
-            "scores at the lower end of float32", expected="room for ties below the lowest score"
-        )
+        raise UsageError("scores at the lower end of float32", expected="room for ties below the lowest score")
     return out
 
 

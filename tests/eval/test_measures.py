@@ -75,9 +75,7 @@ def test_matrix_of_empties(
     assert all(0 <= v <= 1 for row in report.per_query().values() for v in row.values())
 
 
-@pytest.mark.parametrize(
-    "text", ["", "nDCG@", "nDCG@0", "foo@10", "P", "R", "P(rel=0)@5", "nDCG(rel=2)@5", "P@-1"]
-)
+@pytest.mark.parametrize("text", ["", "nDCG@", "nDCG@0", "foo@10", "P", "R", "P(rel=0)@5", "nDCG(rel=2)@5", "P@-1"])
 def test_what_is_no_measure_lists_what_is(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse(text)

@@ -42,9 +42,7 @@ def trec_eval(
 
 @settings(max_examples=300, deadline=None)
 @given(RUNS, LEVELS)
-def test_plain_scores_score_as_in_trec_eval(
-    run: dict[str, dict[str, float]], qrels: dict[str, dict[str, int]]
-) -> None:
+def test_plain_scores_score_as_in_trec_eval(run: dict[str, dict[str, float]], qrels: dict[str, dict[str, int]]) -> None:
     ours = evaluate(run, qrels, MEASURES).per_query()
     theirs = trec_eval(run, qrels)
     for query, row in theirs.items():
