@@ -10,7 +10,7 @@ from twindex.rag.generator import Generator
 from twindex.rag.generators.extractive import ExtractiveConfig, ExtractiveGenerator
 from twindex.rag.generators.llama_cpp import LlamaCppConfig, LlamaCppGenerator
 from twindex.rag.generators.openai import OpenAIConfig, OpenAIGenerator
-from twindex.rag.prompt import CITED, Prompt, PromptTemplate, render
+from twindex.rag.prompt import BRIEF, CITED, Prompt, PromptTemplate, render
 from twindex.rag.resolve import resolve_generator
 from twindex.rag.sentences import Span, split_sentences
 from twindex.rag.source import PassageHit, PassageRanking, PassageSource
@@ -18,6 +18,7 @@ from twindex.rag.tokens import EstimatedTokens, TokenCounter
 from twindex.rag.types import Answer, Binding, Citation, Context, ContextPassage, Draft, Part, RankedId, Usage
 
 __all__ = [
+    "BRIEF",
     "CITED",
     "Answer",
     "AnswerEngine",

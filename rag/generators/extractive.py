@@ -32,7 +32,7 @@ class ExtractiveConfig:
 
     max_sentences: int = 2
     min_support: float = 0.35
-    ratio: float = 0.7
+    ratio: float = 0.6
     redundancy: float = 0.4
     weights: Features = WEIGHTS
 

@@ -57,9 +57,7 @@ class GeneratorKit:
         whole = generator.generate(prompt, **REQUEST)
         assert (whole.text, whole.finish, whole.bindings) == (draft.text, draft.finish, draft.bindings)
 
-    def test_without_temperature_the_same_prompt_has_the_same_draft(
-        self, generator: Generator, prompt: Prompt
-    ) -> None:
+    def test_without_temperature_the_same_prompt_has_the_same_draft(self, generator: Generator, prompt: Prompt) -> None:
         assert generator.generate(prompt, **REQUEST) == generator.generate(prompt, **REQUEST)
 
     def test_many_threads_may_ask(self, generator: Generator, prompt: Prompt) -> None:

@@ -52,7 +52,10 @@ def sse(bits: Sequence[str], *, done: bool = True, finish: str | None = "stop", 
         lines += ["data: " + json.dumps({"choices": [{"index": 0, "delta": {"content": bit}}]}), ""]
     if finish:
         usage = {"prompt_tokens": 5, "completion_tokens": len(bits)}
-        lines += ["data: " + json.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}), ""]
+        lines += [
+            "data: " + json.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}),
+            "",
+        ]
         lines += ["data: " + json.dumps({"choices": [], "usage": usage}), ""]
     if done:
         lines += ["data: [DONE]", ""]

@@ -65,7 +65,14 @@ class FakeSource:
     asked: list[tuple[str, int, str, object, bool]] = field(default_factory=list)
 
     def search(
-        self, text: str, /, *, k: int, mode: Mode, filter: Filter | str | None, rollup: bool  # noqa: A002
+        self,
+        text: str,
+        /,
+        *,
+        k: int,
+        mode: Mode,
+        filter: Filter | str | None,  # noqa: A002, RUF100 - the protocol's word
+        rollup: bool,
     ) -> FakeRanking:
         self.asked.append((text, k, mode, filter, rollup))
         return FakeRanking(self.hits[:k])
@@ -80,9 +87,7 @@ class Scripted:
     prompts: list[Prompt] = field(default_factory=list)
     name: str = "scripted"
 
-    def generate(
-        self, prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str], seed: int
-    ) -> Draft:
+    def generate(self, prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str], seed: int) -> Draft:
         self.prompts.append(prompt)
         return Draft(self.text, usage=self.usage)
 

@@ -127,9 +127,7 @@ def test_bindings_are_checked_too() -> None:
     draft = Draft(text, bindings=(good, *bad))
     checked = check_draft(draft, Evidence(CONTEXT, TERMS), CitationConfig())
     assert checked.text == text
-    assert [(c.marker, c.quote, c.support) for c in checked.citations] == [
-        (1, "The bridge was opened in 1911.", 1.0)
-    ]
+    assert [(c.marker, c.quote, c.support) for c in checked.citations] == [(1, "The bridge was opened in 1911.", 1.0)]
     assert len(checked.notes) == 3
 
 

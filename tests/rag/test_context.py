@@ -90,7 +90,10 @@ def test_spans_whose_texts_contradict_each_other_stay_apart() -> None:
 
 
 def test_spans_that_do_not_fit_their_text_are_not_joined() -> None:
-    hits = [FakeHit("a", "Rain falls.", doc_id="d", start=0, end=0), FakeHit("b", "Snow.", doc_id="d", start=0, end=0)]
+    hits = [
+        FakeHit("a", "Rain falls.", doc_id="d", start=0, end=0),
+        FakeHit("b", "Snow.", doc_id="d", start=0, end=0),
+    ]
     assert len(build(hits)) == 2
 
 
@@ -130,7 +133,9 @@ def test_the_number_of_passages_is_limited() -> None:
 
 
 def test_orders() -> None:
-    hits = [FakeHit(f"{d}{s}", f"Text {d} {s}.", doc_id=d, start=s) for d, s in [("a", 90), ("b", 0), ("a", 0), ("c", 0)]]
+    hits = [
+        FakeHit(f"{d}{s}", f"Text {d} {s}.", doc_id=d, start=s) for d, s in [("a", 90), ("b", 0), ("a", 0), ("c", 0)]
+    ]
     ids = {order: [p.id for p in build(hits, order=order).passages] for order in ("rank", "edges", "document")}
     assert ids["rank"] == ["a90", "b0", "a0", "c0"]
     assert ids["edges"] == ["a90", "a0", "c0", "b0"]

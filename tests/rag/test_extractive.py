@@ -126,7 +126,8 @@ def test_signs_that_the_question_holds_already_do_not_count() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"max_sentences": 0}, {"max_sentences": 4}, {"min_support": 1.1}, {"ratio": -1}, {"redundancy": 2}]
+    "wrong",
+    [{"max_sentences": 0}, {"max_sentences": 4}, {"min_support": 1.1}, {"ratio": -1}, {"redundancy": 2}],
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):

@@ -116,9 +116,12 @@ def test_the_server_may_say_when(prompt: Prompt) -> None:
 def test_retries_end(prompt: Prompt) -> None:
     said = json.dumps({"error": {"message": "the cluster is on fire", "type": "server_error"}}).encode()
     naps = Naps()
-    with serving(Reply(said, status=500)) as endpoint, made(endpoint, naps, retries=2) as generator:
-        with pytest.raises(GenerationError, match="status 500 after 3 tries: the cluster is on fire"):
-            generator.generate(prompt, **REQUEST)
+    with (
+        serving(Reply(said, status=500)) as endpoint,
+        made(endpoint, naps, retries=2) as generator,
+        pytest.raises(GenerationError, match="status 500 after 3 tries: the cluster is on fire"),
+    ):
+        generator.generate(prompt, **REQUEST)
     assert len(endpoint.bodies) == 3
     assert len(naps) == 2
 
@@ -126,9 +129,12 @@ def test_retries_end(prompt: Prompt) -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 302])
 def test_lasting_failures_are_not_retried(prompt: Prompt, status: int) -> None:
     reply = Reply(b'{"detail": "no such thing"}', status=status, headers={"location": "http://127.0.0.1:1/"})
-    with serving(reply) as endpoint, made(endpoint) as generator:
-        with pytest.raises(GenerationError, match=f"status {status}: no such thing"):
-            generator.generate(prompt, **REQUEST)
+    with (
+        serving(reply) as endpoint,
+        made(endpoint) as generator,
+        pytest.raises(GenerationError, match=f"status {status}: no such thing"),
+    ):
+        generator.generate(prompt, **REQUEST)
     assert len(endpoint.bodies) == 1
 
 
@@ -146,9 +152,12 @@ def test_the_key_shows_nowhere(prompt: Prompt) -> None:
 def test_silence_is_an_error_and_not_retried(prompt: Prompt) -> None:
     slow = chat("x")
     slow.wait = 1.0
-    with serving(slow) as endpoint, made(endpoint, timeout=0.1) as generator:
-        with pytest.raises(GenerationError, match=r"did not answer within 0\.1 s"):
-            generator.generate(prompt, **REQUEST)
+    with (
+        serving(slow) as endpoint,
+        made(endpoint, timeout=0.1) as generator,
+        pytest.raises(GenerationError, match=r"did not answer within 0\.1 s"),
+    ):
+        generator.generate(prompt, **REQUEST)
     assert len(endpoint.bodies) == 1
 
 
@@ -182,17 +191,19 @@ def test_a_dead_address_is_tried_again_and_named(prompt: Prompt) -> None:
     ],
 )
 def test_what_is_no_reply_is_an_error(prompt: Prompt, body: bytes) -> None:
-    with serving(Reply(body)) as endpoint, made(endpoint) as generator:
-        with pytest.raises(GenerationError, match="m-1"):
-            generator.generate(prompt, **REQUEST)
+    with serving(Reply(body)) as endpoint, made(endpoint) as generator, pytest.raises(GenerationError, match="m-1"):
+        generator.generate(prompt, **REQUEST)
 
 
 def test_a_reply_that_breaks_off_is_an_error(prompt: Prompt) -> None:
     reply = chat("half")
     reply.cut = True
-    with serving(reply) as endpoint, made(endpoint) as generator:
-        with pytest.raises(GenerationError, match="could not talk to"):
-            generator.generate(prompt, **REQUEST)
+    with (
+        serving(reply) as endpoint,
+        made(endpoint) as generator,
+        pytest.raises(GenerationError, match="could not talk to"),
+    ):
+        generator.generate(prompt, **REQUEST)
 
 
 def test_streaming(prompt: Prompt) -> None:
@@ -212,28 +223,40 @@ def test_a_stream_without_done_but_with_a_reason_is_whole(prompt: Prompt) -> Non
 
 
 def test_a_stream_that_just_ends_is_an_error(prompt: Prompt) -> None:
-    with serving(sse(["x", "y"], done=False, finish=None)) as endpoint, made(endpoint) as generator:
-        with pytest.raises(GenerationError, match="broke off after 2 events"):
-            streamed(generator, prompt)
+    with (
+        serving(sse(["x", "y"], done=False, finish=None)) as endpoint,
+        made(endpoint) as generator,
+        pytest.raises(GenerationError, match="broke off after 2 events"),
+    ):
+        streamed(generator, prompt)
 
 
 def test_a_stream_whose_connection_dies_is_an_error(prompt: Prompt) -> None:
-    with serving(sse(["x"], done=False, finish=None, cut=True)) as endpoint, made(endpoint) as generator:
-        with pytest.raises(GenerationError, match="could not talk to"):
-            streamed(generator, prompt)
+    with (
+        serving(sse(["x"], done=False, finish=None, cut=True)) as endpoint,
+        made(endpoint) as generator,
+        pytest.raises(GenerationError, match="could not talk to"),
+    ):
+        streamed(generator, prompt)
 
 
 def test_a_stream_without_text_is_an_error(prompt: Prompt) -> None:
-    with serving(sse([])) as endpoint, made(endpoint) as generator:
-        with pytest.raises(GenerationError, match="streamed no text"):
-            streamed(generator, prompt)
+    with (
+        serving(sse([])) as endpoint,
+        made(endpoint) as generator,
+        pytest.raises(GenerationError, match="streamed no text"),
+    ):
+        streamed(generator, prompt)
 
 
 @pytest.mark.parametrize("event", ["data: {oops", 'data: {"error": "out of memory"}', "data: 5"])
 def test_a_bad_event_is_an_error(prompt: Prompt, event: str) -> None:
-    with serving(Reply(f"{event}\n\n".encode())) as endpoint, made(endpoint) as generator:
-        with pytest.raises(GenerationError, match="m-1"):
-            streamed(generator, prompt)
+    with (
+        serving(Reply(f"{event}\n\n".encode())) as endpoint,
+        made(endpoint) as generator,
+        pytest.raises(GenerationError, match="m-1"),
+    ):
+        streamed(generator, prompt)
 
 
 def test_a_stream_is_retried_before_its_first_bit(prompt: Prompt) -> None:
@@ -254,7 +277,20 @@ def test_a_closed_generator_opens_again(prompt: Prompt) -> None:
 
 
 def test_events_of_a_stream() -> None:
-    lines = ["data: a", "data: b", "", ": comment", "event: x", "data:c", "", "", "id: 1", "data", "", "data: cut"]
+    lines = [
+        "data: a",
+        "data: b",
+        "",
+        ": comment",
+        "event: x",
+        "data:c",
+        "",
+        "",
+        "id: 1",
+        "data",
+        "",
+        "data: cut",
+    ]
     assert list(events(lines)) == ["a\nb", "c", "", "cut"]
 
 
