@@ -1,0 +1,89 @@
+"""Indexes of corpora, built once and found again by what they are made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twindex.eval.beir import Dataset
+from twindex.indexing.config import IndexConfig
+from twindex.indexing.encoding import Encoder
+from twindex.indexing.errors import IndexNotFoundError
+from twindex.indexing.snapshot import Snapshot
+from twindex.indexing.types import Progress, no_progress
+from twindex.indexing.writer import IndexWriter
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltIndex:
+    """Where an index is. ``seconds`` is what building it took, 0 if it was there."""
+
+    path: Path
+    seconds: float = 0.0
+
+
+def fingerprint(values: Mapping[str, Any]) -> str:
+    """A short name for plain values: equal values, equal name. 16 hexadecimal digits of a sha256."""
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def index_config(encoder: Encoder | None, analyzer: str = "english") -> IndexConfig:
+    """Settings of an index for evaluation: whole documents, exact vectors."""
+    return IndexConfig(analyzer=analyzer, encoder=encoder.info if encoder else None)
+
+
+def cached_path(dataset: Dataset, root: Path, config: IndexConfig) -> Path:
+    """The folder of the index of a corpus under settings: it changes when either does."""
+    key = fingerprint({"corpus": dataset.digest(), "config": config.to_dict()})
+    return root / "indexes" / f"{dataset.name}-{key}"
+
+
+def ensure_index(
+    dataset: Dataset,
+    path: Path,
+    config: IndexConfig,
+    *,
+    encoder: Encoder | None = None,
+    progress: Progress = no_progress,
+) -> BuiltIndex:
+    """An index at the path, built from the corpus if there is none; an interrupted build is resumed.
+
+    Raises:
+        CorpusError: If there is nothing to build from.
+        FingerprintError: If the encoder is not the one of the settings.
+    """
+    try:
+        Snapshot.open(path).close()
+    except IndexNotFoundError:
+        pass
+    else:
+        return BuiltIndex(path)
+    started = time.perf_counter()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with IndexWriter.create(path, config, encoder=encoder) as writer:
+        writer.add(dataset.corpus(), progress=progress)
+        writer.commit()
+    return BuiltIndex(path, time.perf_counter() - started)
+
+
+def index_bytes(path: Path) -> int:
+    """Size of an index on disk, in bytes."""
+    return sum(file.stat().st_size for folder, _, names in os.walk(path) for file in map(Path(folder).joinpath, names))
+
+
+def statistics(snapshot: Snapshot) -> dict[str, int]:
+    """What identifies an index to a reader: documents, passages, tokens, distinct terms by segment's sum."""
+    return {
+        "documents": snapshot.documents,
+        "passages": snapshot.live_docs,
+        "tokens": snapshot.live_length,
+        "terms": sum(segment.postings.num_terms for segment in snapshot.segments),
+        "postings": sum(segment.postings.num_postings for segment in snapshot.segments),
+    }
