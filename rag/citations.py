@@ -223,9 +223,7 @@ class _Check:
             (sentence, support), number = max(found, key=lambda item: (item[0][1], -item[1]))
             if support >= self._config.repair_support:
                 self._bound[i, number] = (Span(sentence.start, sentence.end), support)
-                self._notes.append(
-                    f"sentence {i + 1} had no valid citation; bound to [{number}] by its words"
-                )
+                self._notes.append(f"sentence {i + 1} had no valid citation; bound to [{number}] by its words")
                 repaired[i] = number
         return repaired
 
@@ -243,12 +241,15 @@ class _Check:
             text += [self._clean[done:at], mark]
             done = at
         text.append(self._clean[done:])
-        claims = [Span(a, b) for a, b in zip(starts, ends, strict=True)]
+        joined = "".join(text).rstrip()
+        # A marker removed from the very beginning leaves the blank that followed it.
+        blanks = len(joined) - len(joined.lstrip())
+        claims = [Span(a - blanks, b - blanks) for a, b in zip(starts, ends, strict=True)]
         citations = tuple(
             _citation(self._evidence, number, span, support, claims[sentence])
             for (sentence, number), (span, support) in sorted(self._bound.items(), key=lambda item: item[0])
         )
-        return Checked("".join(text), citations, _mean_support(claims, citations), tuple(self._notes))
+        return Checked(joined[blanks:], citations, _mean_support(claims, citations), tuple(self._notes))
 
     def _new_positions(self, inserts: Sequence[tuple[int, int, str]]) -> tuple[list[int], list[int]]:
         """Where the sentences begin and end once the markers stand in the text again."""

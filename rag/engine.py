@@ -179,9 +179,7 @@ class AnswerEngine:
         shown = _shown(draft, prompt.key)
         if shown.finish == "abstained" or self._declined(shown):
             support = draft.support or 0.0
-            return self._abstain(
-                found, draft, usage, support, "the generator found no answer in the passages"
-            )
+            return self._abstain(found, draft, usage, support, "the generator found no answer in the passages")
         checked = check_draft(shown, Evidence(found.context, self._terms), self.config.citations)
         support = draft.support if draft.support is not None else checked.support
         missing = self._missing(checked)

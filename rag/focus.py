@@ -14,9 +14,7 @@ from twindex.rag.terms import Terms
 _EPSILON: Final = 1e-9
 
 
-def focus(
-    text: str, question: Sequence[str], *, terms: Terms, cost: Callable[[str], int], room: int
-) -> Span | None:
+def focus(text: str, question: Sequence[str], *, terms: Terms, cost: Callable[[str], int], room: int) -> Span | None:
     """The run of whole sentences that fits and has the most weight of question terms.
 
     Each sentence weighs the sum of the inverse document frequencies, among the sentences, of the distinct

@@ -22,9 +22,7 @@ class Generator(Protocol):
     def name(self) -> str:
         """Short name with the model, as in "openai:qwen2.5"; part of answers and reports."""
 
-    def generate(
-        self, prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str], seed: int
-    ) -> Draft:
+    def generate(self, prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str], seed: int) -> Draft:
         """The whole draft.
 
         Args:

@@ -13,9 +13,7 @@ Kind = Literal["number", "date", "name", "place", "reason", "definition", "manne
 _ASKS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
     (
         "date",
-        re.compile(
-            r"\bwhen\b|\b(?:what|which)\s+(?:\w+\s+)?(?:year|date|day|month|century|decade|era|time)\b"
-        ),
+        re.compile(r"\bwhen\b|\b(?:what|which)\s+(?:\w+\s+)?(?:year|date|day|month|century|decade|era|time)\b"),
     ),
     (
         "number",

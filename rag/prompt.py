@@ -55,9 +55,7 @@ class PromptTemplate:
     def __post_init__(self) -> None:
         for field in ("{question}", "{passages}"):
             if field not in self.user:
-                raise ConfigError(
-                    f"template {self.name!r} has no {field} in its user part", expected="both fields"
-                )
+                raise ConfigError(f"template {self.name!r} has no {field} in its user part", expected="both fields")
         if not self.abstain.strip():
             raise ConfigError(f"template {self.name!r} has a blank abstain phrase", expected="some words")
 
@@ -132,9 +130,7 @@ def render(template: PromptTemplate, question: str, context: Context) -> Prompt:
         messages.append(Message("user", _user(template, example.question, example.passages, key)))
         messages.append(Message("assistant", example.answer))
     messages.append(Message("user", _user(template, question, passages, key)))
-    return Prompt(
-        messages=tuple(messages), question=question, context=context, key=key, template=template.name
-    )
+    return Prompt(messages=tuple(messages), question=question, context=context, key=key, template=template.name)
 
 
 def _key(template: PromptTemplate, question: str, passages: list[tuple[str, str]]) -> str:

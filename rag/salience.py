@@ -1,8 +1,9 @@
 """How well a sentence answers a question, as a weighted sum of features without a model.
 
-Every feature is in [0, 1]. The weights were fitted as a listwise softmax regression on half of the articles
-of SQuAD 1.1's development set, half of the samples with the gold paragraph alone and half with the five best
-of BM25; eval/LOG.md has the figures on the other half.
+Every feature is in [0, 1]. The weights were fitted as a listwise softmax regression on half of the articles of
+SQuAD 1.1's development set, each question once with the gold paragraph alone and once with the five best of BM25;
+``bench/answers.py`` reports on the other half. Two are set by hand, because SQuAD has no headings and
+no lists of frequent questions: ``asks`` and ``fragment``.
 """
 
 from __future__ import annotations
@@ -76,9 +77,7 @@ class Salience:
         lengths = [sentence.length for sentence in evidence.sentences]
         self._mean = max(1.0, sum(lengths) / len(lengths)) if lengths else 1.0
         self._passages = {p.number: self._passage_support(p.number) for p in evidence.context.passages}
-        self._titles = {
-            p.number: dict.fromkeys(evidence.terms.content(p.title), 1) for p in evidence.context.passages
-        }
+        self._titles = {p.number: dict.fromkeys(evidence.terms.content(p.title), 1) for p in evidence.context.passages}
 
     def features(self, sentence: Sentence) -> Features:
         """The features of one sentence of the context."""
@@ -105,9 +104,7 @@ class Salience:
         merged: dict[str, int] = {}
         for sentence in self._evidence.of(number):
             merged.update(sentence.counts)
-        merged.update(
-            dict.fromkeys(self._evidence.terms.content(self._evidence.context.passages[number - 1].title), 1)
-        )
+        merged.update(dict.fromkeys(self._evidence.terms.content(self._evidence.context.passages[number - 1].title), 1))
         return self._support(merged)
 
     def _gain(self, own: float, sentence: Sentence, more: Mapping[str, int]) -> float:

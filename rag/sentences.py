@@ -35,9 +35,7 @@ _STOP: Final = re.compile(
 )
 _WORD_BEFORE: Final = re.compile(r"[^\s(\[\"'\u201c\u2018]+$")
 #: Without their last full stop, in lower case.
-_TITLES: Final = _words(
-    "adm capt col dr fr gen gov hon lt maj messrs mr mrs ms mt pres prof rep rev sen sgt st"
-)
+_TITLES: Final = _words("adm capt col dr fr gen gov hon lt maj messrs mr mrs ms mt pres prof rep rev sen sgt st")
 _INNER: Final = _words(
     "al approx art ca cf ch chap cit def ed eds eq eqs esp e.g ex fig figs i.e incl max min n.b nr op p para "
     "pp prop ref refs resp sec sect tab thm viz vol vs v.s"

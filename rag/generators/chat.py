@@ -14,9 +14,7 @@ from twindex.rag.types import Draft, Finish, Usage
 MAX_QUOTE: Final = 500
 
 
-def chat_body(
-    prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str], seed: int
-) -> dict[str, Any]:
+def chat_body(prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str], seed: int) -> dict[str, Any]:
     """The fields of a request that every server knows."""
     body: dict[str, Any] = {
         "messages": [message.to_dict() for message in prompt.messages],

@@ -73,9 +73,7 @@ class ExtractiveGenerator:
         """Always "extractive"."""
         return "extractive"
 
-    def generate(
-        self, prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str], seed: int
-    ) -> Draft:
+    def generate(self, prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str], seed: int) -> Draft:
         """The draft, its citations bound already. An abstention has no text.
 
         Raises:
@@ -122,9 +120,7 @@ class ExtractiveGenerator:
             best = max(rest, key=lambda s: (self._marginal(s, chosen), -s.order))
             rest.remove(best)
             left -= self._counter.count(best.sentence.text)
-            if self._marginal(best, chosen) < self.config.ratio * chosen[0].score * (
-                1 - self.config.redundancy
-            ):
+            if self._marginal(best, chosen) < self.config.ratio * chosen[0].score * (1 - self.config.redundancy):
                 break
             if left < 0:
                 break

@@ -90,9 +90,7 @@ class LlamaCppGenerator:
         """As in "gguf:smollm2.gguf"."""
         return f"gguf:{self.config.path.name}"
 
-    def generate(
-        self, prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str], seed: int
-    ) -> Draft:
+    def generate(self, prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str], seed: int) -> Draft:
         """The whole draft.
 
         Raises:
@@ -130,9 +128,7 @@ class LlamaCppGenerator:
                     yield delta.text
         text = "".join(bits)
         if not text.strip():
-            raise GenerationError(
-                f"{self.name} streamed no text", remedy="raise max_tokens, or try another model"
-            )
+            raise GenerationError(f"{self.name} streamed no text", remedy="raise max_tokens, or try another model")
         return Draft(text, usage=usage, finish=finish)
 
     def _events(self, body: dict[str, Any]) -> Iterator[Any]:
@@ -149,8 +145,7 @@ class LlamaCppGenerator:
     def _failed(self, error: Exception) -> GenerationError:
         return GenerationError(
             f"{self.name} failed: {quoted(str(error))}",
-            remedy="if the prompt is too long, lower the budget or raise context "
-            f"(now {self.config.context} tokens)",
+            remedy=f"if the prompt is too long, lower the budget or raise context (now {self.config.context} tokens)",
         )
 
 

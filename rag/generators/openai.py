@@ -62,15 +62,11 @@ class OpenAIConfig:
         if not self.model:
             raise ConfigError("model is empty", expected="the name that the endpoint knows the model by")
         if self.timeout <= 0 or self.connect_timeout <= 0:
-            raise ConfigError(
-                f"timeout = {self.timeout}, connect_timeout = {self.connect_timeout}", expected="above 0"
-            )
+            raise ConfigError(f"timeout = {self.timeout}, connect_timeout = {self.connect_timeout}", expected="above 0")
         if self.retries < 0 or self.backoff < 0 or self.max_backoff < 0:
             raise ConfigError("a negative number of retries or seconds of backoff", expected="0 or more")
         if not re.fullmatch(r"[\x21-\x7e]*", self.api_key):
-            raise ConfigError(
-                "api_key holds blanks or characters beyond ASCII", remedy="check how it was pasted"
-            )
+            raise ConfigError("api_key holds blanks or characters beyond ASCII", remedy="check how it was pasted")
 
     @property
     def url(self) -> str:
@@ -121,9 +117,7 @@ class OpenAIGenerator:
     ) -> None:
         self.close()
 
-    def generate(
-        self, prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str], seed: int
-    ) -> Draft:
+    def generate(self, prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str], seed: int) -> Draft:
         """The whole draft.
 
         Raises:
@@ -177,9 +171,7 @@ class OpenAIGenerator:
 
     def _streamed(self, text: str, finish: Finish | None, usage: Usage | None) -> Draft:
         if not text.strip():
-            raise GenerationError(
-                f"{self._who} streamed no text (finish reason {finish!r})", remedy="raise max_tokens"
-            )
+            raise GenerationError(f"{self._who} streamed no text (finish reason {finish!r})", remedy="raise max_tokens")
         return Draft(text, usage=usage, finish=finish or "stop")
 
     @property
@@ -252,9 +244,7 @@ class OpenAIGenerator:
                 library = load("httpx", purpose="asking a model over HTTP")
                 timeout = library.Timeout(self.config.timeout, connect=self.config.connect_timeout)
                 # Redirects would carry the question, and perhaps the key, to an address nobody named.
-                self._client = library.Client(
-                    timeout=timeout, follow_redirects=False, trust_env=not self.config.local
-                )
+                self._client = library.Client(timeout=timeout, follow_redirects=False, trust_env=not self.config.local)
             return self._client
 
     @contextmanager

@@ -71,6 +71,21 @@ def test_markers_after_the_stop_belong_to_the_sentence_before() -> None:
     assert checked.text == "The bridge was opened in 1911. [1] Ada Lund designed the bridge. [2]"
 
 
+@pytest.mark.parametrize("mark", ["[1]", "[1] "])
+def test_a_marker_may_stand_first(mark: str) -> None:
+    checked = check(f"{mark}The bridge was opened in 1911.")
+    (citation,) = checked.citations
+    assert checked.text == f"{mark}The bridge was opened in 1911."
+    assert checked.text[citation.claim_start : citation.claim_end] == "The bridge was opened in 1911."
+
+
+def test_a_removed_marker_leaves_no_blank_behind() -> None:
+    checked = check("[9] The bridge was opened in 1911 [1]. [8]")
+    assert checked.text == "The bridge was opened in 1911 [1]."
+    (citation,) = checked.citations
+    assert checked.text[citation.claim_start : citation.claim_end] == checked.text
+
+
 def test_unknown_numbers_are_removed_and_reported() -> None:
     checked = check("The bridge was opened in 1911 [1, 7].")
     assert checked.text == "The bridge was opened in 1911 [1]."
