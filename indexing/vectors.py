@@ -27,6 +27,8 @@ DTYPE: Final = np.dtype("<f4")
 MAX_DIM: Final = 65_536
 #: Rows given to faiss at once while a graph is built: bounds the copy out of the memory map.
 BUILD_ROWS: Final = 65_536
+#: The square of it, MAX_DIM times, is still a float32 number.
+LARGEST: Final = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +176,7 @@ def check_dim(dim: int) -> int:
 
 
 def check_vectors(vectors: Float32Array, dim: int) -> None:
-    """Nothing, if these are finite float32[n, dim].
+    """Nothing, if these are float32[n, dim] of a size that inner products in float32 can bear.
 
     Raises:
         ConfigError: If they are not.
@@ -185,9 +187,11 @@ def check_vectors(vectors: Float32Array, dim: int) -> None:
             expected=f"float32[n, {dim}]",
             remedy="use the encoder that the index was configured with",
         )
-    if not bool(np.isfinite(vectors).all()):
-        row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
-        raise ConfigError(f"a vector with NaN or infinity (row {row})", expected="finite numbers")
+    if not np.abs(vectors).max(initial=0.0) < LARGEST:  # "not <", so that NaN is caught as well
+        row = int(np.flatnonzero(~(np.abs(vectors) < LARGEST).all(axis=1))[0])
+        raise ConfigError(
+            f"a vector with NaN, infinity or a huge number (row {row})", expected=f"numbers below {LARGEST:g}"
+        )
 
 
 def _rows(path: Path, dim: int, size: int | None) -> int:
