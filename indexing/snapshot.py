@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Final, TypeVar
@@ -120,13 +121,13 @@ class Snapshot:
         return self._gather(ords, lambda segment, local: segment.store.passages(local))
 
     def allowed(self, filter: Filter | None = None) -> BoolArray | None:  # noqa: A002, RUF100 - the contract's name
-        """Which ordinals are live and match the filter: bool[size]; None if all are.
+        """Which ordinals are live and match the filter: bool[size], perhaps read-only; None if all are.
 
         Raises:
             FilterError: If no segment has a field that the filter names.
         """
         if filter is None:
-            return self._live()
+            return self._live
         if not self.segments:
             return np.zeros(0, np.bool_)
         check_fields(filter, sorted({name for segment in self.segments for name in segment.store.fields()}))
@@ -145,13 +146,14 @@ class Snapshot:
     ) -> None:
         self.close()
 
+    @cached_property
     def _live(self) -> BoolArray | None:
         if all(segment.live is None for segment in self.segments):
             return None
-        return np.concatenate([
-            np.ones(segment.size, np.bool_) if segment.live is None else segment.live
-            for segment in self.segments
-        ])  # fmt: skip
+        parts = [np.ones(s.size, np.bool_) if s.live is None else s.live for s in self.segments]
+        live = np.concatenate(parts)
+        live.flags.writeable = False
+        return live
 
     def _gather(self, ords: Int32Array, fetch: Callable[[Segment, Int64Array], list[T]]) -> list[T]:
         wanted = np.asarray(ords, np.int64)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import get_args
+from typing import Literal, get_args
 
 from twindex.indexing.analysis import get_analyzer
 from twindex.indexing.analysis.base import Analyzer
@@ -25,9 +25,11 @@ from twindex.indexing.snapshot import check_analyzer, check_encoder
 from twindex.indexing.transaction import AddReport, OnDuplicate, Transaction, batches
 from twindex.indexing.types import Document, Progress, no_progress
 
+Reorder = Literal["none"]
+
 
 class IndexWriter:
-    """The exclusive right to change an index. Made by :meth:`create` or :meth:`open`.
+    """The exclusive right to change an index. Made by :meth:`create` or :meth:`open`; not for several threads.
 
     As a context manager it ends with :meth:`close`: what was not committed is rolled back.
     """
@@ -159,12 +161,20 @@ class IndexWriter:
         with self._step() as transaction:
             return sum(transaction.delete(batch) for batch in batches(doc_ids))
 
-    def merge(self, max_segments: int = 1, *, progress: Progress = no_progress) -> None:
+    def merge(self, max_segments: int = 1, *, reorder: Reorder = "none", progress: Progress = no_progress) -> None:
         """Joins neighbouring segments until at most so many are left, and drops deleted passages.
 
+        Args:
+            max_segments: Segments to leave, at most.
+            reorder: "none" keeps passages in corpus order, which ties in rankings follow. Other orders
+                are reserved.
+            progress: Called with the stage "merging" and the number of passages copied.
+
         Raises:
-            ConfigError: If ``max_segments`` is below 1.
+            ConfigError: If ``max_segments`` is below 1, or the order is unknown.
         """
+        if reorder not in get_args(Reorder):
+            raise ConfigError(f"reorder={reorder!r}", expected=" or ".join(get_args(Reorder)))
         if max_segments < 1:
             raise ConfigError(f"max_segments = {max_segments}", expected="at least 1")
         with self._step() as transaction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -55,6 +56,15 @@ def test_a_lease_keeps_a_segment_and_many_may_hold_one(tmp_path: Path) -> None:
         assert attempt.granted
         with pytest.raises(FileNotFoundError, match="being removed"):
             Lease(tmp_path)
+
+
+def test_locks_go_with_their_objects(tmp_path: Path) -> None:
+    WriterLock(tmp_path)
+    Lease(tmp_path)
+    gc.collect()
+    WriterLock(tmp_path).release()
+    with Eviction(tmp_path) as attempt:
+        assert attempt.granted
 
 
 def test_a_lease_on_a_missing_folder_is_file_not_found(tmp_path: Path) -> None:

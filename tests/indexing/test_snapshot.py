@@ -237,7 +237,7 @@ def test_threads_open_while_a_writer_commits(index: Path) -> None:
     for thread in threads:
         thread.start()
     with IndexWriter.open(index, encoder=encoder()) as writer:
-        for number in range(12):
+        for number in range(4):
             writer.add([document(number, number)], on_duplicate="replace")
             writer.commit()
             writer.merge()
@@ -251,7 +251,7 @@ def test_threads_open_while_a_writer_commits(index: Path) -> None:
 
 
 def test_opening_is_quick(tmp_path: Path) -> None:
-    build(tmp_path / "index", documents(400), segment_docs=20, dense=False)
+    build(tmp_path / "index", documents(200), segment_docs=20, dense=False)
     Snapshot.open(tmp_path / "index").close()
     started = time.perf_counter()
     for _ in range(5):

@@ -325,6 +325,8 @@ def test_bad_requests_are_named(index: Path) -> None:
             writer.delete("d1")
         with pytest.raises(ConfigError, match="at least 1"):
             writer.merge(0)
+        with pytest.raises(ConfigError, match="none"):
+            writer.merge(reorder="similarity")  # type: ignore[arg-type]
         with pytest.raises(CorpusError, match="without an id"):
             writer.add([Document("", "text")])
 
