@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import bm25s
+import bm25s  # type: ignore[import-untyped]
 
 from twindex.indexing.analysis import get_analyzer
 from twindex.rag import BRIEF, Context, ContextPassage, ExtractiveConfig, ExtractiveGenerator, Part, render
