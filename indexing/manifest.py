@@ -194,7 +194,7 @@ def read_manifest(directory: Directory, *, where: str) -> Manifest:
     """
     try:
         data = directory.read(MANIFEST_FILE)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise _not_found(directory, where) from None
     return Manifest.from_bytes(data, where=f"{where}/{MANIFEST_FILE}")
 

@@ -41,8 +41,10 @@ class Segment:
         self._lease = Lease(self._folder)
         try:
             check_sizes(root, entry)
+            #: Which passages are live: bool[size]; None if all are.
             self.live: BoolArray | None = self._read_live()
-            self._df: UInt32Array | None = self._read_df()
+            #: Live passages that hold each term: uint32[terms]; None if nothing is deleted.
+            self.live_dfs: UInt32Array | None = self._read_df()
         except BaseException:
             self._lease.release()
             raise
@@ -90,7 +92,14 @@ class Segment:
 
     def live_df(self, term_id: int) -> int:
         """Number of live passages that hold the term."""
-        return int(self._df[term_id]) if self._df is not None else self.postings.df(term_id)
+        return int(self.live_dfs[term_id]) if self.live_dfs is not None else self.postings.df(term_id)
+
+    def document_count(self) -> int:
+        """Live documents, counted anew from the hashes of their ids."""
+        content = FileDirectory(self._root).array(f"{self.entry.folder}/ids.hash", "|u1")
+        hashes, local = content[: 8 * self.size].view("<u8"), content[8 * self.size :].view("<u4")
+        alive = hashes if self.live is None else hashes[self.live[local]]
+        return len(np.unique(alive))
 
     def close(self) -> None:
         """Lets a writer remove the folder. Arrays that were handed out stay readable."""

@@ -177,12 +177,13 @@ def _contradictions(segment: Segment) -> list[str]:
     length = int(np.asarray(postings.lengths).sum(dtype=np.int64, where=live))
     if length != segment.live_length:
         problems.append(f"{length} tokens are live, expected {segment.live_length}")
-    if len(set(segment.store.doc_ids(np.flatnonzero(live)))) != segment.entry.documents:
-        problems.append(f"the live documents are not {segment.entry.documents}")
-    counted = live_df(postings, live)
-    stored = [segment.live_df(term) for term in range(postings.num_terms)] if segment.live is not None else []
-    if stored and stored != counted.tolist():
+    documents = segment.document_count()
+    if documents != segment.entry.documents:
+        problems.append(f"{documents} documents are live, expected {segment.entry.documents}")
+    if segment.live_dfs is not None and not np.array_equal(segment.live_dfs, live_df(postings, live)):
         problems.append("the live document frequencies differ from a new count")
+    if segment.store.size != segment.size:
+        problems.append(f"{segment.store.size} records for {segment.size} passages")
     if segment.vectors is not None and len(segment.vectors.matrix) != segment.size:
         problems.append(f"{len(segment.vectors.matrix)} vectors for {segment.size} passages")
     return problems

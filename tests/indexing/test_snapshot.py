@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.indexing.builds import build, document, documents, encoder, ids_of, live_ids
+from tests.indexing.builds import build, document, documents, encoder, ids_of
 from twindex.indexing.config import IndexConfig
+from twindex.indexing.directory import Directory
 from twindex.indexing.errors import (
     CorruptIndexError,
     FilterError,
@@ -23,7 +24,7 @@ from twindex.indexing.errors import (
     UsageError,
 )
 from twindex.indexing.filters import parse_filter
-from twindex.indexing.manifest import canonical, checksum
+from twindex.indexing.manifest import Manifest, canonical, checksum, read_manifest
 from twindex.indexing.snapshot import Snapshot
 from twindex.indexing.types import Document
 from twindex.indexing.verify import verify
@@ -133,12 +134,15 @@ def test_a_missing_segment_is_corrupt(index: Path) -> None:
     assert not verify(index).ok
 
 
-def test_counts_that_the_files_contradict_are_found_by_verify(index: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "change", "word"), [("live_length", 1, "tokens"), ("documents", -1, "documents"), ("size", 1, "passages")]
+)
+def test_counts_that_the_files_contradict_are_found_by_verify(index: Path, key: str, change: int, word: str) -> None:
     def fake(values: dict[str, object]) -> None:
-        values["segments"][0]["live_length"] += 1  # type: ignore[index]
+        values["segments"][0][key] += change  # type: ignore[index]
 
     rewrite(index, fake)
-    assert "tokens" in verify(index).problems[0]
+    assert word in verify(index).problems[0]
 
 
 def test_an_edited_manifest_is_corrupt(index: Path) -> None:
@@ -200,20 +204,18 @@ def test_an_open_snapshot_never_changes(index: Path) -> None:
 
 
 def test_a_commit_between_manifest_and_segments_is_waited_out(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from twindex.indexing import snapshot as module
+    merged: list[bool] = []
 
-    real, done = module.read_manifest, []
-
-    def slow(*arguments: object, **named: object) -> object:
-        manifest = real(*arguments, **named)  # type: ignore[arg-type]
-        if not done:
-            done.append(True)
+    def slow(directory: Directory, *, where: str) -> Manifest:
+        manifest = read_manifest(directory, where=where)
+        if not merged:
+            merged.append(True)
             with IndexWriter.open(index) as writer:
                 writer.merge()
                 writer.commit()
         return manifest
 
-    monkeypatch.setattr(module, "read_manifest", slow)
+    monkeypatch.setattr("twindex.indexing.snapshot.read_manifest", slow)
     with Snapshot.open(index) as snapshot:
         assert snapshot.generation == 3
         assert len(ids_of(snapshot)) == 9
@@ -259,8 +261,13 @@ def test_opening_is_quick(tmp_path: Path) -> None:
     assert (time.perf_counter() - started) / 5 < 0.1  # measured: a few milliseconds
 
 
-def test_garbage_in_place_of_an_index(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_the_manifest_is_no_index(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").mkdir()
-    with pytest.raises((IndexError_, OSError)):
+    with pytest.raises(IndexError_):
         Snapshot.open(tmp_path)
-    assert live_ids is not None
+
+
+def test_a_file_in_place_of_the_folder_is_no_index(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(IndexNotFoundError):
+        Snapshot.open(tmp_path / "file")

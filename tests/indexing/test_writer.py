@@ -147,7 +147,7 @@ def test_duplicates_in_one_corpus(tmp_path: Path, segment_docs: int) -> None:
     for policy in ("replace", "skip"):
         path = tmp_path / policy
         with IndexWriter.create(path, config) as writer:
-            report = writer.add(items, on_duplicate=policy)  # type: ignore[arg-type]
+            report = writer.add(items, on_duplicate=policy)
             manifest = writer.commit()
         assert live_ids(path) == expected[policy]
         assert report.to_dict() == {
