@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -91,6 +92,13 @@ def test_brackets_of_the_passage_stay_text() -> None:
     assert draft.text == "The value of x[1] is the second item of the list x. [1]"
     assert draft.bindings is not None
     assert len(draft.bindings) == 1
+
+
+def test_of_equal_sentences_the_better_ranked_one_is_taken() -> None:
+    both = context_of("The mast is 40 metres high.", "The mast is 40 metres high.")
+    first, second = both.passages
+    context = replace(both, passages=(replace(first, rank=3), replace(second, rank=1)))
+    assert draft_of("How high is the mast?", context).text == "The mast is 40 metres high. [2]"
 
 
 def test_a_question_is_not_an_answer_to_itself() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ class FakeRuntime:
         assert self._busy.acquire(blocking=False), "two at a time"
         try:
             self.bodies.append(body)
+            time.sleep(0.005)  # long enough for others to come in, if they could
             if self.fail is not None:
                 raise self.fail
             message = {"role": "assistant", "content": "".join(self.words)}
