@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def generation_of(path: Path) -> int:
 
 def history(path: Path, model: CountingEncoder) -> None:
     """Three commits. Run again after a death it goes on from the last of them."""
-    config = IndexConfig(encoder=model.info, segment_docs=50)
+    config = IndexConfig(encoder=model.info, segment_docs=100)
     if generation_of(path) == 0:
         with IndexWriter.create(path, config, encoder=model) as writer:
             writer.add(documents(180))
@@ -109,28 +109,63 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "SHARD", SHARD)
 
 
-CHILD = """
-import sys
+#: Imports once, then forks a process for each build that is to be killed.
+NURSERY = """
+import os, sys, traceback
 from pathlib import Path
 from tests.indexing import test_crash
 from twindex.indexing import build
 build.SHARD = test_crash.SHARD
-model = test_crash.CountingEncoder(Path(sys.argv[2]), 0.02)
-print("ready", flush=True)
-test_crash.history(Path(sys.argv[1]), model)
+os.fsync = os.fstat  # the machine goes on running, so the disk need not be waited for
+for line in sys.stdin:
+    path, log = map(Path, line.split())
+    child = os.fork()
+    if not child:
+        try:
+            test_crash.history(path, test_crash.CountingEncoder(log, 0.01))
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    print(child, flush=True)
+    print(os.waitpid(child, 0)[1], flush=True)
 """
 
 
-def start(path: Path, log: Path) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(path), str(log)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(),
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
-    return process
+class Nursery:
+    """Builds in processes of their own, which may be killed."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", NURSERY],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1"),
+        )
+
+    def build(self, path: Path, log: Path, *, kill_after: float | None = None) -> bool:
+        """Runs the history; whether it was killed before its end."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{path} {log}\n")
+        self.process.stdin.flush()
+        child = int(self.process.stdout.readline())
+        if kill_after is not None:
+            time.sleep(kill_after)
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        status = int(self.process.stdout.readline())
+        assert status in (0, signal.SIGKILL)
+        return status != 0
+
+
+@pytest.fixture
+def nursery() -> Iterator[Nursery]:
+    made = Nursery()
+    yield made
+    made.process.communicate()
+    assert made.process.returncode == 0
 
 
 def encoded(log: Path) -> int:
@@ -138,27 +173,21 @@ def encoded(log: Path) -> int:
 
 
 @pytest.mark.timeout(240)
-def test_kill_9_at_random_moments(tmp_path: Path) -> None:
+def test_kill_9_at_random_moments(tmp_path: Path, nursery: Nursery) -> None:
     whole_log = tmp_path / "whole.log"
     history(tmp_path / "whole", CountingEncoder(whole_log))
     wanted, needed = digest(tmp_path / "whole"), encoded(whole_log)
-    with start(tmp_path / "timed", tmp_path / "timed.log") as process:
-        began = time.perf_counter()
-        _, errors = process.communicate()
-        seconds = time.perf_counter() - began
-    assert process.returncode == 0, errors.decode()
+    nursery.build(tmp_path / "warm", tmp_path / "warm.log")
+    began = time.perf_counter()
+    assert not nursery.build(tmp_path / "timed", tmp_path / "timed.log")
+    seconds = time.perf_counter() - began
     assert digest(tmp_path / "timed") == wanted
     rng = random.Random(20261124)
     path, log = tmp_path / "killed", tmp_path / "killed.log"
-    kills = deaths = finished = 0
+    deaths = finished = 0
     seen: set[int] = set()
-    while kills < KILLS:
-        with start(path, log) as process:
-            time.sleep(rng.uniform(0, seconds * 0.6))
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-        kills += 1
-        deaths += process.returncode == -signal.SIGKILL
+    for _ in range(KILLS):
+        deaths += nursery.build(path, log, kill_after=rng.uniform(0, seconds * 0.6))
         generation = check_committed(path)
         seen.add(generation)
         if generation == LAST_GENERATION:
@@ -171,7 +200,7 @@ def test_kill_9_at_random_moments(tmp_path: Path) -> None:
     history(path, CountingEncoder(log))
     assert digest(path) == wanted
     assert encoded(log) <= needed + deaths * SHARD
-    assert len(seen) >= 2, "the moments were not spread over the build"
+    assert len(seen) >= 3, "the moments were not spread over the build"
 
 
 class Death(BaseException):
@@ -190,25 +219,30 @@ class Switch:
         if self.count > self.at:
             raise Death
 
-    def before(self, real: Callable[..., Any]) -> Callable[..., Any]:
-        """The same function, behind the switch."""
+    def before(self, real: Callable[..., Any], every: int) -> Callable[..., Any]:
+        """The same function, behind the switch at every so many-th call, and always once it is off."""
+        calls = 0
 
         def call(*arguments: Any, **named: Any) -> Any:
-            self.step()
+            nonlocal calls
+            calls += 1
+            if calls % every == 0 or self.count > self.at:
+                self.step()
             return real(*arguments, **named)
 
         return call
 
 
-#: What changes the state that a death leaves behind. Between two of these every moment is the same.
+#: What changes the state that a death leaves behind, and how many calls make one step: a folder that is
+#: being removed has lost none, some or all of its files.
 STEPS = (
-    (os, "replace"),
-    (os, "rmdir"),
-    (os, "unlink"),
-    (os, "mkdir"),
-    (FileDirectory, "write_new"),
-    (FileDirectory, "sync"),
-    (FileDirectory, "replace"),
+    (os, "replace", 1),
+    (os, "rmdir", 1),
+    (os, "unlink", 5),
+    (os, "mkdir", 1),
+    (FileDirectory, "write_new", 1),
+    (FileDirectory, "sync", 1),
+    (FileDirectory, "replace", 1),
 )
 
 
@@ -217,8 +251,8 @@ def failing(monkeypatch: pytest.MonkeyPatch, at: int) -> Iterator[Switch]:
     """Every step that changes the disk passes through the switch."""
     switch = Switch(at)
     with monkeypatch.context() as patch:
-        for owner, name in STEPS:
-            patch.setattr(owner, name, switch.before(getattr(owner, name)))
+        for owner, name, every in STEPS:
+            patch.setattr(owner, name, switch.before(getattr(owner, name), every))
         yield switch
 
 
