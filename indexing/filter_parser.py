@@ -5,8 +5,8 @@
     expression = conjunction { "or" conjunction }
     conjunction = term { "and" term }
     term        = "not" term | "(" expression ")" | condition
-    condition   = field ( op value | ["not"] "in" "(" value { "," value } ")" | "between" value "and" value
-                  | ["not"] "contains" value | "starts" "with" text | "exists" | "is" ["not"] "null" )
+    condition   = field ( op value | ["not"] "in" "(" value { "," value } ")" | ["not"] "between" value "and" value
+                  | ["not"] "contains" value | ["not"] "starts" "with" text | "exists" | "is" ["not"] "null" )
     op          = "=" | "==" | "!=" | "<>" | "<" | "<=" | ">" | ">="
     field       = name with letters, digits, "_" and "." | any text in back quotes
     value       = text in single or double quotes (backslash escapes) | number | "true" | "false"
@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from twindex.indexing.errors import FilterError
 from twindex.indexing.filter_ast import (
     MAX_DEPTH,
     RESERVED,
+    SAME_OPERATOR,
     And,
     Compare,
     Contains,
@@ -34,10 +35,15 @@ from twindex.indexing.filter_ast import (
     Or,
     Scalar,
     StartsWith,
+    between,
 )
 
 #: Characters of an expression, at most.
 MAX_LENGTH: Final = 100_000
+#: Brackets and nots inside one another; a printed tree needs up to two for each of its levels.
+MAX_NESTING: Final = 2 * MAX_DEPTH
+#: Characters of an expression that a message repeats.
+SHOWN: Final = 200
 EXAMPLE: Final = "see the example: year >= 2020 and lang in ('en', 'de') and not (title contains 'draft')"
 
 _TOKEN: Final = re.compile(
@@ -49,6 +55,8 @@ _TOKEN: Final = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
+
+T = TypeVar("T")
 
 
 class _Token(NamedTuple):
@@ -66,49 +74,6 @@ def parse_filter(expression: str) -> Filter:
     if len(expression) > MAX_LENGTH:
         raise FilterError(f"a filter of {len(expression)} characters", expected=f"at most {MAX_LENGTH}")
     return _Parser(expression).parse()
-
-
-def filter_from_dict(value: Any) -> Filter:
-    """The filter that a JSON object stands for, as :meth:`Filter.to_dict` writes it.
-
-    Raises:
-        FilterError: If the object has another form.
-    """
-    return _from_dict(value, 0)
-
-
-def _from_dict(value: Any, depth: int) -> Filter:
-    if depth > MAX_DEPTH:
-        raise FilterError(f"a filter nested deeper than {MAX_DEPTH}", expected="a flatter one")
-    if isinstance(value, dict) and len(value) == 1:
-        key, content = next(iter(value.items()))
-        if key == "not":
-            return Not(_from_dict(content, depth + 1))
-        if key in ("and", "or") and isinstance(content, list):
-            parts = tuple(_from_dict(part, depth + 1) for part in content)
-            return And(parts) if key == "and" else Or(parts)
-    if (
-        isinstance(value, dict)
-        and set(value) <= {"field", "op", "value"}
-        and isinstance(value.get("field"), str)
-    ):
-        return _condition_from_dict(value["field"], value.get("op"), value.get("value"))
-    raise FilterError(
-        f"a filter of the form {str(value)[:100]!r}",
-        expected='{"field": ..., "op": ..., "value": ...}, {"and": [...]}, {"or": [...]} or {"not": ...}',
-    )
-
-
-def _condition_from_dict(field: str, op: Any, value: Any) -> Filter:
-    if op == "exists":
-        return Exists(field)
-    if op == "in" and isinstance(value, list):
-        return In(field, tuple(value))
-    if op == "contains":
-        return Contains(field, value)
-    if op == "starts with":
-        return StartsWith(field, value)
-    return Compare(field, {"==": "=", "<>": "!="}.get(op, op) if isinstance(op, str) else repr(op), value)
 
 
 class _Parser:
@@ -135,17 +100,20 @@ class _Parser:
         return self.chain("and", self.term, And)
 
     def chain(self, word: str, part: Callable[[], Filter], join: type[And] | type[Or]) -> Filter:
+        token = self.peek()
         parts = [part()]
         while self.accept(word):
             parts.append(part())
-        return parts[0] if len(parts) == 1 else join(tuple(parts))
+        return parts[0] if len(parts) == 1 else self.checked(token, lambda: join(tuple(parts)))
 
     def term(self) -> Filter:
+        token = self.peek()
         self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise FilterError(f"a filter nested deeper than {MAX_DEPTH}", expected="a flatter one")
+        if self.depth > MAX_NESTING:
+            raise self.error("a flatter one", found=f"nested deeper than {MAX_NESTING}")
         if self.accept("not"):
-            found: Filter = Not(self.term())
+            part = self.term()
+            found: Filter = self.checked(token, lambda: Not(part))
         elif self.accept("("):
             found = self.expression()
             self.require(")")
@@ -155,42 +123,41 @@ class _Parser:
         return found
 
     def condition(self) -> Filter:
+        token = self.peek()
         field = self.field()
         negated = self.accept("not")
         if self.accept("in"):
-            found: Filter = In(field, self.values())
+            values = self.values()
+            found: Filter = self.checked(token, lambda: In(field, values))
         elif self.accept("contains"):
             found = Contains(field, self.value())
+        elif self.accept("between"):
+            low = self.value()
+            self.require("and")
+            high = self.value()
+            found = self.checked(token, lambda: between(field, low, high))
+        elif self.accept("starts"):
+            self.require("with")
+            found = StartsWith(field, self.text_value())
         elif negated:
-            raise self.error("'in' or 'contains'")
+            raise self.error("'in', 'contains', 'between' or 'starts with'")
         else:
             found = self.plain_condition(field)
         return Not(found) if negated else found
 
     def plain_condition(self, field: str) -> Filter:
-        if self.accept("between"):
-            low = self.value()
-            self.require("and")
-            return And((Compare(field, ">=", low), Compare(field, "<=", self.value())))
-        if self.accept("starts"):
-            self.require("with")
-            value = self.value()
-            if not isinstance(value, str):
-                raise FilterError(f"starts with {value!r}", expected="a text in quotes")
-            return StartsWith(field, value)
+        token = self.peek()
         if self.accept("exists"):
             return Exists(field)
         if self.accept("is"):
             negated = self.accept("not")
             self.require("null")
             return Exists(field) if negated else Not(Exists(field))
-        token = self.peek()
         if token.kind != "sign" or token.text in "(),":
-            raise self.error(
-                "an operator (= != < <= > >= in, between, contains, starts with, exists, is null)"
-            )
+            raise self.error("an operator (= != < <= > >= in, not in, between, contains, starts with, exists, is null)")
         self.position += 1
-        return Compare(field, {"==": "=", "<>": "!="}.get(token.text, token.text), self.value())
+        value = self.value()
+        return self.checked(token, lambda: Compare(field, SAME_OPERATOR.get(token.text, token.text), value))
 
     def field(self) -> str:
         token = self.peek()
@@ -212,15 +179,29 @@ class _Parser:
 
     def value(self) -> Scalar:
         token = self.peek()
-        self.position += 1
-        if token.kind == "number":
-            return _number(token.text)
         if token.kind == "quoted" and token.text[0] != "`":
-            return _unquoted(token.text)
+            return self.text_value()
+        if token.kind == "number":
+            self.position += 1
+            return self.checked(token, lambda: _number(token.text))
         if token.kind == "name" and token.text.lower() in ("true", "false"):
+            self.position += 1
             return token.text.lower() == "true"
-        self.position -= 1
         raise self.error("a value: a text in quotes, a number, true or false")
+
+    def text_value(self) -> str:
+        token = self.peek()
+        if token.kind != "quoted" or token.text[0] == "`":
+            raise self.error("a text in quotes")
+        self.position += 1
+        return _unquoted(token.text)
+
+    def checked(self, token: _Token, make: Callable[[], T]) -> T:
+        """What ``make`` makes; if it refuses, the error says where."""
+        try:
+            return make()
+        except FilterError as error:
+            raise self.error(error.expected, at=token.at, found=error.given) from error
 
     def peek(self) -> _Token:
         return self.tokens[self.position]
@@ -236,14 +217,16 @@ class _Parser:
         if not self.accept(word):
             raise self.error(repr(word))
 
-    def error(self, expected: str) -> FilterError:
+    def error(self, expected: str, *, at: int | None = None, found: str = "") -> FilterError:
         token = self.peek()
-        found = "the end" if token.kind == "end" else repr(token.text[:40])
-        return FilterError(
-            f"filter {self.text[:200]!r}, at character {token.at + 1}: {found}",
-            expected=expected,
-            remedy=EXAMPLE,
-        )
+        found = found or ("the end" if token.kind == "end" else repr(token.text[:40]))
+        return _error(self.text, token.at if at is None else at, found, expected)
+
+
+def _error(text: str, at: int, found: str, expected: str) -> FilterError:
+    first = max(0, min(at - SHOWN // 2, len(text) - SHOWN))
+    shown = "..." * (first > 0) + text[first : first + SHOWN] + "..." * (first + SHOWN < len(text))
+    return FilterError(f"filter {shown!r}, at character {at + 1}: {found}", expected=expected, remedy=EXAMPLE)
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -253,21 +236,23 @@ def _tokens(text: str) -> list[_Token]:
         match = _TOKEN.match(text, position)
         if match is None or match.lastgroup is None:
             at = position + len(text[position:]) - len(text[position:].lstrip())
-            raise FilterError(
-                f"filter {text[:200]!r}, at character {at + 1}: {text[at : at + 20]!r}",
-                expected="a field, a value or an operator; texts in quotes",
-                remedy=EXAMPLE,
-            )
+            raise _error(text, at, repr(text[at : at + 20]), _expected_instead_of(text[at]))
         tokens.append(_Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)))
         position = match.end()
     return [*tokens, _Token("end", "", end)]
 
 
+def _expected_instead_of(character: str) -> str:
+    if character in "'\"`":
+        return f"a closing {character} (inside quotes, a backslash before it makes it part of the text)"
+    return "a field, a value or an operator; texts in quotes"
+
+
 def _number(text: str) -> int | float:
-    try:
-        return int(text)
-    except ValueError:
-        return float(text)
+    number = float(text)
+    if number - number != 0:
+        raise FilterError(f"the number {text[:40]}", expected="a finite one, as a double holds it")
+    return number if set(text) & set(".eE") else int(text)
 
 
 def _unquoted(text: str) -> str:
