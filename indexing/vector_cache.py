@@ -133,9 +133,7 @@ class VectorCache:
             missing += self._read(shard, pairs, out, keys)
         return sorted(missing)
 
-    def _read(
-        self, shard: int, pairs: list[tuple[int, int]], out: Float32Array, keys: list[bytes]
-    ) -> list[int]:
+    def _read(self, shard: int, pairs: list[tuple[int, int]], out: Float32Array, keys: list[bytes]) -> list[int]:
         """Copies vectors of one shard; the rows of ``out`` whose vector is not what was written."""
         bad: list[int] = []
         try:

@@ -175,9 +175,7 @@ class _Builder:
         weight = self._keep(f"{name}.weight", self._weights.vector(f"{name}.weight"))
         bias = self._keep(f"{name}.bias", self._weights.vector(f"{name}.bias"))
         epsilon = self._weights.shape.epsilon
-        return self._add(
-            "LayerNormalization", [source, weight, bias], f"{name}.out", axis=-1, epsilon=epsilon
-        )
+        return self._add("LayerNormalization", [source, weight, bias], f"{name}.out", axis=-1, epsilon=epsilon)
 
     def _ints(self, name: str, values: list[int]) -> str:
         return self._keep(name, np.array(values, np.int64))

@@ -74,11 +74,12 @@ class SafetensorsBert:
         shape: The model's shape, from its ``config.json``.
 
     Raises:
-        ConfigError: If the file is not safetensors, or holds other types than float32 and float16.
+        ConfigError: If the file is not safetensors, or a weight of BERT is not there as float32 or float16.
     """
 
     def __init__(self, path: Path, shape: BertShape) -> None:
         self._shape = shape
+        self._path = path
         self._tensors = _read_safetensors(path)
 
     @property
@@ -88,11 +89,11 @@ class SafetensorsBert:
 
     def vector(self, name: str) -> Float32Array:
         """A bias or a LayerNorm parameter."""
-        return self._tensors[name].astype(np.float32)
+        return self._get(name).astype(np.float32)
 
     def floats(self, name: str) -> Float32Array:
         """A linear map or a table. The file holds linear maps as [out, in]."""
-        values = self._tensors[name].astype(np.float32)
+        values = self._get(name).astype(np.float32)
         return values if _is_table(name) else np.ascontiguousarray(values.T)
 
     def int8(self, name: str) -> tuple[Int8Array, Float32Array]:
@@ -102,6 +103,12 @@ class SafetensorsBert:
             return quantise(values, axis=1)
         codes, scales = quantise(values, axis=0)
         return codes, scales.reshape(-1)
+
+    def _get(self, name: str) -> Tensor:
+        tensor = self._tensors.get(name)
+        if tensor is None:
+            raise ConfigError(f"{self._path} without the weights {name!r}", expected="those of a BERT encoder")
+        return tensor
 
 
 class Int8OnnxBert:
@@ -128,9 +135,7 @@ class Int8OnnxBert:
         numbered = sorted(int(m[1]) for m in map(re.compile(r"val_(\d+)_q").fullmatch, self._tensors) if m)
         names = [f"encoder.layer.{layer}.{part}" for layer in range(shape.layers) for part in LINEARS]
         if len(numbered) != len(names):
-            raise ConfigError(
-                f"an ONNX file with {len(numbered)} int8 matrices", expected=f"{len(names)} of them"
-            )
+            raise ConfigError(f"an ONNX file with {len(numbered)} int8 matrices", expected=f"{len(names)} of them")
         self._numbers = {f"{name}.weight": f"val_{n}" for name, n in zip(names, numbered)}
         self._shape = shape
 
@@ -192,8 +197,8 @@ def _is_table(name: str) -> bool:
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     """Views of a memory map. The format: u64 length, a JSON header, raw tensors (safetensors README)."""
-    content = np.memmap(path, np.uint8, mode="r")
     try:
+        content = np.memmap(path, np.uint8, mode="r")
         size = int(content[:8].view("<u8")[0])
         header = json.loads(content[8 : 8 + size].tobytes())
         tensors: dict[str, Tensor] = {}
@@ -204,6 +209,6 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
                 # A copy where needed: the header may leave the data unaligned.
                 raw = np.frombuffer(content[start:end].tobytes(), dtype)
                 tensors[name.removeprefix("bert.")] = raw.reshape(entry["shape"])
-    except (ValueError, KeyError, IndexError, AttributeError) as error:
+    except (ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
         raise ConfigError(f"{path} is not a safetensors file ({error})") from error
     return tensors

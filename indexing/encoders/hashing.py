@@ -47,15 +47,11 @@ class HashingEncoder:
 
     def __init__(self, dim: int = 256) -> None:
         if not MIN_DIM <= dim <= MAX_DIM:
-            raise ConfigError(
-                f"hashing encoder of {dim} dimensions", expected=f"a number from {MIN_DIM} to {MAX_DIM}"
-            )
+            raise ConfigError(f"hashing encoder of {dim} dimensions", expected=f"a number from {MIN_DIM} to {MAX_DIM}")
         self._dim = dim
         self._memory: dict[str, Features] = {}
         # Hashing reads every word; max_length 0 says that there is no limit in tokens.
-        self._info = EncoderInfo(
-            name=f"hashing:{dim}", fingerprint=f"hashing/v{VERSION}/{dim}", dim=dim, max_length=0
-        )
+        self._info = EncoderInfo(name=f"hashing:{dim}", fingerprint=f"hashing/v{VERSION}/{dim}", dim=dim, max_length=0)
 
     @property
     def info(self) -> EncoderInfo:

@@ -200,8 +200,6 @@ def _tensor(name: str, value: Tensor) -> bytes:
 
 
 def _port(port: Port) -> bytes:
-    dims = b"".join(
-        _bytes(1, _text(2, size) if isinstance(size, str) else _int(1, size)) for size in port.shape
-    )
+    dims = b"".join(_bytes(1, _text(2, size) if isinstance(size, str) else _int(1, size)) for size in port.shape)
     tensor = _int(1, CODES[port.dtype]) + _bytes(2, dims)
     return _text(1, port.name) + _bytes(2, _bytes(1, tensor))

@@ -60,9 +60,7 @@ class _Search:
         return self.device in (None, "cpu")
 
     def folder(self, folder: Path) -> Encoder:
-        return open_folder(
-            folder, name=self.name, precision=self.precision, device=self.device, threads=self.threads
-        )
+        return open_folder(folder, name=self.name, precision=self.precision, device=self.device, threads=self.threads)
 
 
 def resolve_encoder(
@@ -155,9 +153,7 @@ def _known(search: _Search) -> Encoder | None:
         if path is None:
             search.tried.append(f"package {source.package} (not installed)")
             continue
-        found = known_encoder(
-            model, path, source, precision=precision, name=search.name, threads=search.threads
-        )
+        found = known_encoder(model, path, source, precision=precision, name=search.name, threads=search.threads)
         if found is not None:
             return found
         search.tried.append(f"package {source.package} (its {source.file} has another sha256)")

@@ -40,9 +40,7 @@ class SentenceTransformerEncoder:
         DeviceError: If the device is absent.
     """
 
-    def __init__(
-        self, folder: Path, *, name: str | None = None, device: str = "cpu", batch_size: int = BATCH
-    ) -> None:
+    def __init__(self, folder: Path, *, name: str | None = None, device: str = "cpu", batch_size: int = BATCH) -> None:
         library = load("sentence_transformers", purpose=f"encoding with the model in {folder}")
         torch = load("torch", purpose="encoding with sentence-transformers")
         if batch_size < 1:
@@ -106,9 +104,7 @@ class SentenceTransformerEncoder:
         length = int(model.get_max_seq_length() or 0)
         return EncoderInfo(
             name=name,
-            fingerprint=fingerprint(
-                "torch", VERSION, _digest_folder(folder), length, similarity, query, document
-            ),
+            fingerprint=fingerprint("torch", VERSION, _digest_folder(folder), length, similarity, query, document),
             dim=int(_dim(model)),
             max_length=length,
             similarity=similarity,
@@ -137,6 +133,4 @@ def _check_device(torch: Any, device: str) -> None:
 
 
 def _digest_folder(folder: Path) -> str:
-    return files_sha256(
-        folder, [path for path in folder.rglob("*") if path.suffix in SHAPING and path.is_file()]
-    )
+    return files_sha256(folder, [path for path in folder.rglob("*") if path.suffix in SHAPING and path.is_file()])

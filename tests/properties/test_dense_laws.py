@@ -17,7 +17,7 @@ from twindex.retrieval.types import Query
 
 def cuts(draw: st.DrawFn, size: int) -> list[int]:
     at = sorted(draw(st.lists(st.integers(0, size), max_size=5)))
-    return np.diff([0, *at, size]).tolist()
+    return [end - start for start, end in zip([0, *at], [*at, size])]
 
 
 @st.composite

@@ -157,7 +157,7 @@ def test_bad_configurations() -> None:
         DenseConfig(device="cuda")
     for bad in ({"kind": "magic"}, {"graph_from": -1}, {"graph_share": 1.5}, {"ef_search": 0}):
         with pytest.raises(ConfigError):
-            DenseConfig(**bad)  # type: ignore[arg-type]
+            DenseConfig(**bad)
 
 
 def test_explanations_recombine(tmp_path: Path) -> None:
