@@ -152,6 +152,18 @@ def compare_mean(pairs: Sequence[tuple[Float64Array, Float64Array]], options: Te
     )
 
 
+def interval(values: Float64Array, options: TestOptions | None = None) -> tuple[float, float]:
+    """Bootstrap confidence interval of a mean; the mean itself twice for fewer than two values."""
+    options = options or TestOptions()
+    if len(values) < 2:
+        mean = float(values.mean()) if len(values) else 0.0
+        return mean, mean
+    means = _bootstrap(values, options.resamples, np.random.default_rng(options.seed))
+    tail = (1 - options.confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail]).tolist()
+    return low, high
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's adjusted p-values, in the order given: reject those below alpha to err at most alpha in all."""
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])

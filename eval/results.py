@@ -6,7 +6,8 @@
     scores(run_id, average, measure, value)
     per_query(run_id, query_id, measure, value)
     timings(run_id, stage, value)
-    comparisons(family, dataset, measure, a, b, queries, difference, low, high, effect, p, p_adjusted, ...)
+    comparisons(family, dataset, measure, a, b, result)
+    notes(name, value)
 
 ``run_id`` is a hash of everything that shapes the values, so a run that is there need not be repeated.
 """
@@ -37,6 +38,7 @@ create table if not exists per_query(run_id varchar, query_id varchar, measure v
 create table if not exists timings(run_id varchar, stage varchar, value double);
 create table if not exists comparisons(
   family varchar, dataset varchar, measure varchar, a varchar, b varchar, result json not null);
+create table if not exists notes(name varchar primary key, value json not null);
 """
 
 
@@ -162,6 +164,15 @@ class Results:
             "select dataset, measure, a, b, result from comparisons where family = ?", [family]
         ).fetchall()
         return [(d, m, a, b, json.loads(r)) for d, m, a, b, r in rows]
+
+    def put_note(self, name: str, value: Any) -> None:
+        """Keep a value under a name, in place of the one before."""
+        self._db.execute("insert or replace into notes values (?, ?)", [name, json.dumps(value)])
+
+    def note(self, name: str) -> Any:
+        """The value under a name; None if there is none."""
+        rows = self._db.execute("select value from notes where name = ?", [name]).fetchall()
+        return json.loads(rows[0][0]) if rows else None
 
     def sql(self, query: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Column names and rows of any query.
