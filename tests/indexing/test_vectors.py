@@ -121,7 +121,7 @@ def test_graphs_find_their_rows_with_and_without_a_view(
     import faiss
 
     if not view:  # what older releases of faiss do
-        monkeypatch.delattr(faiss, "MaybeOwnedVectorUInt8")
+        monkeypatch.delattr(faiss, "MaybeOwnedVectorUInt8", raising=False)
         monkeypatch.setattr(vectors, "BUILD_ROWS", 100)
     rows = rows_of(800)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
