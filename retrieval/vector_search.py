@@ -31,8 +31,8 @@ BLOCK_ROWS: Final = 8192
 EXACT_ROWS: Final = 4096
 #: With a smaller share of allowed rows, a block's allowed rows are copied out before they are multiplied.
 GATHER_SHARE: Final = 0.25
-#: So few queries wait for memory, not for arithmetic: a plain loop on one thread is as quick as the BLAS,
-#: and unlike its threads does not spin while other processes use the cores (measured among busy neighbours: 3 to 5 times quicker).
+#: So few queries wait for memory, not for arithmetic: a plain loop on one thread is as quick as the BLAS, whose
+#: threads also spin while other processes use the cores (3 to 5 times slower, measured among busy neighbours).
 FEW_QUERIES: Final = 4
 #: Candidates beyond k that are kept until the collector makes order.
 SLACK: Final = 1024
