@@ -30,9 +30,7 @@ class Body(BaseModel):
 class SearchRequest(Body):
     """One query."""
 
-    query: str = Field(
-        description="What to look for. Empty finds nothing.", examples=["how to read a csv file"]
-    )
+    query: str = Field(description="What to look for. Empty finds nothing.", examples=["how to read a csv file"])
     k: int = Field(default=10, ge=0, le=MAX_K, description="How many hits.")
     mode: Mode = Field(default="hybrid", description="Which index: both fused, words only, meaning only.")
     filter: FilterBody = None

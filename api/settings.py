@@ -30,9 +30,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.threads < 0:
-            raise ConfigError(
-                f"TWINDEX_THREADS={self.threads}", expected="a number of threads, 0 for all cores"
-            )
+            raise ConfigError(f"TWINDEX_THREADS={self.threads}", expected="a number of threads, 0 for all cores")
 
     def __repr__(self) -> str:
         key = "'***'" if self.api_key else "''"

@@ -60,9 +60,7 @@ class Bench:
         self.run(*arguments)
         return time.perf_counter() - started
 
-    def evaluate(
-        self, index: Path, mode: str, *, split: str = "test", run: Path | None = None
-    ) -> dict[str, float]:
+    def evaluate(self, index: Path, mode: str, *, split: str = "test", run: Path | None = None) -> dict[str, float]:
         out = self.scratch / "result.json"
         extra = ["--run", run] if run else []
         self.run(
@@ -88,9 +86,7 @@ def digest(folder: Path) -> str:
     total = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name != "write.lock":
-            total.update(
-                str(path.relative_to(folder)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest()
-            )
+            total.update(str(path.relative_to(folder)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
 
 
@@ -133,9 +129,7 @@ def equals_trec_eval(bench: Bench, run: Path, measured: dict[str, float]) -> boo
     with run.open() as lines:
         ranked = pytrec_eval.parse_run(lines)
     names = {"nDCG@10": "ndcg_cut_10", "R@100": "recall_100", "AP": "map", "RR@10": "recip_rank"}
-    scored = pytrec_eval.RelevanceEvaluator(
-        qrels, {"ndcg_cut.10", "recall.100", "map", "recip_rank"}
-    ).evaluate(ranked)
+    scored = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10", "recall.100", "map", "recip_rank"}).evaluate(ranked)
     same = True
     for ours, theirs in names.items():
         values = [row[theirs] for row in scored.values()]
@@ -152,9 +146,7 @@ def twin(bench: Bench) -> Path:
     """A twin index of the data set, built once."""
     if bench.data not in _twins:
         path = bench.fresh("twin")
-        print(
-            f"      twin index built in {bench.timed('index', bench.data, '--into', path):.1f} s", flush=True
-        )
+        print(f"      twin index built in {bench.timed('index', bench.data, '--into', path):.1f} s", flush=True)
         _twins[bench.data] = path
     return _twins[bench.data]
 
@@ -239,8 +231,7 @@ def speed(bench: Bench) -> bool:
     ]
     index = bench.scratch / "sparse"
     searches = [
-        bench.timed("search", index, "zero dimensional biomaterials", "--mode", "sparse")
-        for _ in range(bench.repeat)
+        bench.timed("search", index, "zero dimensional biomaterials", "--mode", "sparse") for _ in range(bench.repeat)
     ]
     build, search = statistics.median(builds), statistics.median(searches)
     return all([
@@ -292,8 +283,7 @@ def readers(bench: Bench) -> bool:
 def reading(index: Path, seconds: float, count: int) -> Iterator[list[subprocess.Popen[str]]]:
     command = [sys.executable, "-c", READER, str(index), str(seconds)]
     processes = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(count)
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(count)
     ]
     killer = threading.Timer(seconds * 3, lambda: [process.kill() for process in processes])
     killer.start()
@@ -313,9 +303,7 @@ BARS: dict[str, Callable[[Bench], bool]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--repeat", type=int, default=5)

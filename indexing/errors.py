@@ -80,9 +80,7 @@ class CorpusError(UsageError):
         line: One-based line number, 0 when the whole file is meant.
     """
 
-    def __init__(
-        self, given: str, *, path: str = "", line: int = 0, expected: str = "", remedy: str = ""
-    ) -> None:
+    def __init__(self, given: str, *, path: str = "", line: int = 0, expected: str = "", remedy: str = "") -> None:
         self.path = path
         self.line = line
         place = f"{path}:{line}: " if path and line else f"{path}: " if path else ""

@@ -171,8 +171,11 @@ class Manifest:
 
 
 def canonical(values: Mapping[str, Any]) -> bytes:
-    """The one form in which a JSON object is written."""
-    return (json.dumps(values, sort_keys=True, indent=1, ensure_ascii=True) + "\n").encode()
+    """The one form in which a JSON object is written: one line a key, sorted, values without blanks."""
+    lines = (
+        f"{json.dumps(key)}: {json.dumps(values[key], sort_keys=True, separators=(',', ':'))}" for key in sorted(values)
+    )
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
 
 def checksum(values: Mapping[str, Any]) -> str:

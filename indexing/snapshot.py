@@ -38,7 +38,6 @@ class Snapshot:
         self.manifest = manifest
         self.analyzer = analyzer
         self.segments = segments
-        self._bytes = manifest.to_bytes()
         sizes = [segment.size for segment in segments]
         #: First ordinal of each segment: int64[segments].
         self.bases: Int64Array = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)[:-1]
@@ -145,6 +144,10 @@ class Snapshot:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @cached_property
+    def _bytes(self) -> bytes:
+        return self.manifest.to_bytes()
 
     @cached_property
     def _live(self) -> BoolArray | None:

@@ -51,9 +51,7 @@ class BM25:
 
     def __post_init__(self) -> None:
         if self.variant not in get_args(Variant):
-            raise ConfigError(
-                f"variant = {self.variant!r}", expected=f"one of {', '.join(get_args(Variant))}"
-            )
+            raise ConfigError(f"variant = {self.variant!r}", expected=f"one of {', '.join(get_args(Variant))}")
         if not (math.isfinite(self.k1) and self.k1 >= 0):
             raise ConfigError(f"k1 = {self.k1}", expected="a finite number of 0 or more")
         if not 0 <= self.b <= 1:
@@ -212,15 +210,11 @@ def saturation(config: BM25, lengths: NDArray[Any], average: float) -> Float32Ar
     """
     k1, b, mean = np.float32(config.k1), np.float32(config.b), np.float32(average or 1.0)
     with np.errstate(divide="ignore", over="ignore"):  # k1 = 0 saturates at once: 1 / 0 = inf is meant
-        out: Float32Array = np.float32(1) / (
-            k1 * ((np.float32(1) - b) + b * lengths.astype(np.float32) / mean)
-        )
+        out: Float32Array = np.float32(1) / (k1 * ((np.float32(1) - b) + b * lengths.astype(np.float32) / mean))
     return out
 
 
-def contribution(
-    weight: TermWeight, tfs: NDArray[Any], saturations: Float32Array, first: np.float32
-) -> Float32Array:
+def contribution(weight: TermWeight, tfs: NDArray[Any], saturations: Float32Array, first: np.float32) -> Float32Array:
     """The formula of this module, in float32 and in this order of operations.
 
     Args:

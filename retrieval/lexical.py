@@ -191,9 +191,7 @@ class LexicalRetriever:
         at = int(np.searchsorted(np.asarray(self.snapshot.bases), ord_, side="right")) - 1
         local = ord_ - int(self.snapshot.bases[at])
         details = [
-            detail
-            for term in self.terms(query.text)
-            if (detail := self._explain_term(term, at, local)) is not None
+            detail for term in self.terms(query.text) if (detail := self._explain_term(term, at, local)) is not None
         ]
         total = np.float32(0)
         for detail in details:

@@ -39,9 +39,7 @@ class Ranking:
     def __post_init__(self) -> None:
         ords, scores = self.ords, self.scores
         if ords.shape != scores.shape or ords.ndim != 1:
-            raise QueryError(
-                f"ords of shape {ords.shape} and scores of shape {scores.shape}", expected="one length"
-            )
+            raise QueryError(f"ords of shape {ords.shape} and scores of shape {scores.shape}", expected="one length")
         if not len(ords):
             return
         if int(ords.min()) < 0 or bool(np.isnan(scores).any()):
@@ -49,9 +47,7 @@ class Ranking:
         fall = scores[:-1] > scores[1:]
         tie = (scores[:-1] == scores[1:]) & (ords[:-1] < ords[1:])
         if not bool((fall | tie).all()):
-            raise QueryError(
-                "a ranking out of order", expected="scores descending, ties by ascending ordinal"
-            )
+            raise QueryError("a ranking out of order", expected="scores descending, ties by ascending ordinal")
 
     def __len__(self) -> int:
         return len(self.ords)

@@ -38,9 +38,7 @@ def ask(
 ) -> None:
     """Answer a question from an index; every sentence cites the passage that supports it."""
     with Searcher.open(index, profile=profile) as searcher:
-        answer = AnswerEngine(searcher, generator_from(generator)).answer(
-            question, k=k, mode=mode, filter=filter
-        )
+        answer = AnswerEngine(searcher, generator_from(generator)).answer(question, k=k, mode=mode, filter=filter)
     if json:
         emit_json(answer.to_dict())
         return

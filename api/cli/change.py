@@ -76,9 +76,7 @@ def delete(
     if json:
         emit_json({"deleted": deleted, "unknown": unknown, "generation": manifest.generation})
         return
-    typer.echo(
-        f"deleted {deleted:,} documents" + (f"; {unknown:,} ids were not in the index" if unknown else "")
-    )
+    typer.echo(f"deleted {deleted:,} documents" + (f"; {unknown:,} ids were not in the index" if unknown else ""))
 
 
 def merge(
@@ -93,9 +91,7 @@ def merge(
     if json:
         emit_json({"segments": len(manifest.segments), "generation": manifest.generation})
         return
-    typer.echo(
-        f"{index} now has {len(manifest.segments)} segment{'s' if len(manifest.segments) != 1 else ''}"
-    )
+    typer.echo(f"{index} now has {len(manifest.segments)} segment{'s' if len(manifest.segments) != 1 else ''}")
 
 
 def _encoder_of(index: Path) -> Encoder | None:

@@ -17,9 +17,7 @@ from twindex.indexing import types as nouns
 
 def emit_json(value: Any) -> None:
     """One JSON document on standard output. Lone surrogates are escaped, so any terminal can take it."""
-    typer.echo(
-        json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace").decode("utf-8")
-    )
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def stdout() -> Console:
@@ -29,9 +27,7 @@ def stdout() -> Console:
 
 def table(*columns: str, title: str | None = None, right: tuple[str, ...] = ()) -> Table:
     """An empty table in the house style; columns named in ``right`` are right-aligned."""
-    made = Table(
-        title=title, title_justify="left", header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0)
-    )
+    made = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in columns:
         made.add_column(name, justify="right" if name in right else "left", overflow="fold")
     return made

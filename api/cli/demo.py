@@ -43,9 +43,7 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    into: Annotated[Path, typer.Option("--into", metavar="DIR", help="Where to put the index.")] = Path(
-        "twindex-demo"
-    ),
+    into: Annotated[Path, typer.Option("--into", metavar="DIR", help="Where to put the index.")] = Path("twindex-demo"),
 ) -> None:
     """Index this Python's own documentation, search it three ways, and answer a question from it."""
     console = stdout()
@@ -72,17 +70,13 @@ def _heading(console: Console, text: str) -> None:
 def _build(console: Console, into: Path) -> None:
     try:
         with Snapshot.open(into) as snapshot:
-            console.print(
-                f"{escape(str(into))} is there already: {snapshot.live_docs:,} documents, taken as it is"
-            )
+            console.print(f"{escape(str(into))} is there already: {snapshot.live_docs:,} documents, taken as it is")
             return
     except IndexNotFoundError:
         pass
     started = time.perf_counter()
     encoder = resolve_encoder(DEFAULT_ENCODER, cache_dir=Settings.from_environment().cache)
-    console.print(
-        f"reading the standard library's documentation strings, encoding with {encoder.info.name} ..."
-    )
+    console.print(f"reading the standard library's documentation strings, encoding with {encoder.info.name} ...")
     config = IndexConfig(encoder=encoder.info)
     with IndexWriter.create(into, config, encoder=encoder) as writer, progress_bars() as progress:
         report = writer.add(StdlibDocs(), progress=progress)
@@ -133,6 +127,4 @@ def _next(console: Console, into: Path) -> None:
     for what, command in steps:
         listing.add_row(what, Text(command, style="green"))
     console.print(listing)
-    console.print(
-        Text("twindex is in .venv/bin when scripts/demo made it: . .venv/bin/activate", style="dim")
-    )
+    console.print(Text("twindex is in .venv/bin when scripts/demo made it: . .venv/bin/activate", style="dim"))

@@ -45,9 +45,7 @@ def run_guarded(action: Callable[[], object], *, debug: bool = False) -> int:
         show(error)
         return exit_status(error)
     except KeyboardInterrupt:
-        typer.echo(
-            "interrupted; what was committed stays, and running the same command again resumes", err=True
-        )
+        typer.echo("interrupted; what was committed stays, and running the same command again resumes", err=True)
         return 130
     except BrokenPipeError:
         # The reader (head, less) has left: not an error of ours. Silence the flush at exit as well.
@@ -69,7 +67,5 @@ def _unforeseen(error: Exception, *, debug: bool) -> int:
         return 1
     if debug:
         traceback.print_exc()
-    typer.echo(
-        f"internal error: {type(error).__name__}: {error}\n  try: the same command with --debug", err=True
-    )
+    typer.echo(f"internal error: {type(error).__name__}: {error}\n  try: the same command with --debug", err=True)
     return 1

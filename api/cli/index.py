@@ -35,9 +35,7 @@ def index(
             show_default=False,
         ),
     ],
-    into: Annotated[
-        Path, typer.Option("--into", metavar="DIR", help="Index directory to make.", show_default=False)
-    ],
+    into: Annotated[Path, typer.Option("--into", metavar="DIR", help="Index directory to make.", show_default=False)],
     encoder: Annotated[
         str, typer.Option(metavar="[NAME|none]", help="Dense encoder; 'none' builds a sparse index only.")
     ] = DEFAULT_ENCODER,
@@ -45,9 +43,7 @@ def index(
     chunk: Annotated[
         str, typer.Option(metavar="KIND[:SIZE[:OVERLAP]]", help="none, words:200:40 or sentences:200:1.")
     ] = "none",
-    vectors: Annotated[
-        str, typer.Option(metavar="[flat|hnsw]", help="Dense index: exact, or a graph.")
-    ] = "flat",
+    vectors: Annotated[str, typer.Option(metavar="[flat|hnsw]", help="Dense index: exact, or a graph.")] = "flat",
     segment_docs: Annotated[int | None, typer.Option(help="Passages a segment, at most.")] = None,
     on_error: options.OnError = "fail",
     format: options.Format = None,  # noqa: A002, RUF100 - the option's public name

@@ -10,14 +10,10 @@ import typer
 IndexDir = Annotated[Path, typer.Argument(metavar="DIR", help="Index directory.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Hits = Annotated[int, typer.Option("-k", help="How many hits.")]
-Mode = Annotated[
-    str, typer.Option("--mode", help="hybrid, sparse or dense.", metavar="[hybrid|sparse|dense]")
-]
+Mode = Annotated[str, typer.Option("--mode", help="hybrid, sparse or dense.", metavar="[hybrid|sparse|dense]")]
 FilterExpression = Annotated[
     str | None,
-    typer.Option(
-        "--filter", metavar="EXPR", help="Condition on metadata, as in: year >= 2020 and lang = 'en'"
-    ),
+    typer.Option("--filter", metavar="EXPR", help="Condition on metadata, as in: year >= 2020 and lang = 'en'"),
 ]
 OnError = Annotated[
     str,
@@ -25,9 +21,7 @@ OnError = Annotated[
 ]
 Format = Annotated[
     str | None,
-    typer.Option(
-        "--format", help="Corpus format, when the file name does not tell: beir, jsonl, csv, tsv, parquet."
-    ),
+    typer.Option("--format", help="Corpus format, when the file name does not tell: beir, jsonl, csv, tsv, parquet."),
 ]
 IdField = Annotated[str | None, typer.Option(help="Field or column of the document id.")]
 TextField = Annotated[str | None, typer.Option(help="Field or column of the text.")]

@@ -58,9 +58,7 @@ def render_hit(rank: int, hit: Hit, *, width: int = 200) -> Group:
     body = " ".join(hit.text.split())
     parts: list[Text | Padding] = [head]
     if body:
-        parts.append(
-            Padding(Text(body if len(body) <= width else body[: width - 1] + "…", style="dim"), (0, 0, 0, 5))
-        )
+        parts.append(Padding(Text(body if len(body) <= width else body[: width - 1] + "…", style="dim"), (0, 0, 0, 5)))
     if hit.explanation is not None:
         parts.append(Padding(Text("\n".join(render_lines(hit.explanation))), (0, 0, 0, 5)))
     return Group(*parts)

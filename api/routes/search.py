@@ -20,7 +20,5 @@ router = APIRouter(tags=["search"])
 )
 def search(body: SearchRequest, searcher: SearcherDep) -> dict[str, Any]:
     """The k best documents for a query, by words, by meaning, or by both fused."""
-    result = searcher.search(
-        body.query, k=body.k, mode=body.mode, filter=to_filter(body.filter), explain=body.explain
-    )
+    result = searcher.search(body.query, k=body.k, mode=body.mode, filter=to_filter(body.filter), explain=body.explain)
     return result.to_dict()

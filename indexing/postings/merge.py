@@ -27,9 +27,7 @@ from twindex.indexing.types import BoolArray, Int64Array
 CHUNK: Final = 1 << 20
 
 
-def merge_postings(
-    readers: Sequence[PostingsReader], keep: Sequence[BoolArray | None], directory: Path
-) -> list[Path]:
+def merge_postings(readers: Sequence[PostingsReader], keep: Sequence[BoolArray | None], directory: Path) -> list[Path]:
     """Write one inverted file with the kept documents of all, in order; the files written.
 
     Terms that no kept document holds are dropped. The bytes are those that building from the kept

@@ -130,9 +130,7 @@ class PostingsReader:
     def _check(self) -> None:
         path = self.directory
         if not len(self.ptr) or len(self._offsets) != len(self.ptr):
-            raise _corrupt(
-                path / TERM_OFFSET_FILE, f"{len(self._offsets)} offsets", f"{len(self.ptr)}, at least 1"
-            )
+            raise _corrupt(path / TERM_OFFSET_FILE, f"{len(self._offsets)} offsets", f"{len(self.ptr)}, at least 1")
         for name, size, wanted in (
             (DOC_FILE, len(self.docs), int(self.ptr[-1])),
             (TF_FILE, len(self.tfs), int(self.ptr[-1])),

@@ -27,7 +27,7 @@ def test_search(client: TestClient) -> None:
     assert response.status_code == 200
     body = response.json()
     assert body["mode"] == "hybrid"
-    assert [hit["id"] for hit in body["hits"]][0] == "whale"
+    assert body["hits"][0]["id"] == "whale"
     assert body["hits"][0]["explanation"]["details"]
 
 

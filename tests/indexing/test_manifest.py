@@ -52,7 +52,10 @@ def test_it_reads_what_it_writes() -> None:
 def test_the_form_is_the_documented_one() -> None:
     text = MANIFEST.to_bytes().decode("ascii")
     values = json.loads(text)
-    assert text == json.dumps(values, indent=1, sort_keys=True) + "\n"
+    lines = text.splitlines()
+    assert (lines[0], lines[-1], text[-1]) == ("{", "}", "\n")
+    assert [line.partition(":")[0] for line in lines[1:-1]] == [json.dumps(key) for key in sorted(values)]
+    assert " " not in "".join(line.partition(": ")[2] for line in lines).replace("hashing/v1/16", "")
     assert values["format"] == "twindex"
     assert values["format_version"] == FORMAT_VERSION >= OLDEST_READABLE
     given = values.pop("checksum")

@@ -58,9 +58,7 @@ def bytes_of(directory: Path) -> dict[str, bytes]:
 
 @settings(max_examples=60, deadline=None)
 @given(documents=texts, each=st.integers(1, 5))
-def test_reader_holds_what_was_added(
-    tmp_path_factory: pytest.TempPathFactory, documents: Texts, each: int
-) -> None:
+def test_reader_holds_what_was_added(tmp_path_factory: pytest.TempPathFactory, documents: Texts, each: int) -> None:
     reader = build(documents, tmp_path_factory.mktemp("p"), each=each)
     assert contents(reader) == expected(documents)
     assert reader.lengths.tolist() == [len(document) for document in documents]
@@ -108,9 +106,7 @@ def test_merge_equals_building_from_what_is_kept(
 
 @settings(max_examples=40, deadline=None)
 @given(documents=texts, data=st.data())
-def test_live_frequencies(
-    tmp_path_factory: pytest.TempPathFactory, documents: Texts, data: st.DataObject
-) -> None:
+def test_live_frequencies(tmp_path_factory: pytest.TempPathFactory, documents: Texts, data: st.DataObject) -> None:
     reader = build(documents, tmp_path_factory.mktemp("l"))
     live = data.draw(st.lists(st.booleans(), min_size=len(documents), max_size=len(documents)))
     counts = live_df(reader, np.array(live, np.bool_))
@@ -119,9 +115,7 @@ def test_live_frequencies(
         assert counts[number] == sum(live[doc] for doc in wanted[term])
 
 
-@pytest.mark.parametrize(
-    "name", ["post.ptr", "post.doc", "post.tf", "terms.dat", "terms.off", "len.u32", "post.big"]
-)
+@pytest.mark.parametrize("name", ["post.ptr", "post.doc", "post.tf", "terms.dat", "terms.off", "len.u32", "post.big"])
 def test_missing_and_cut_files_are_named(tmp_path: Path, name: str) -> None:
     build([["a", "b"], ["b"] * 300], tmp_path)
     data = (tmp_path / name).read_bytes()

@@ -39,9 +39,7 @@ def write(passages: list[Passage], folder: Path, *, each: int = 2) -> StoreReade
 
 @settings(max_examples=80, deadline=None)
 @given(passages=PASSAGES, each=st.integers(1, 4))
-def test_what_goes_in_comes_out(
-    tmp_path_factory: pytest.TempPathFactory, passages: list[Passage], each: int
-) -> None:
+def test_what_goes_in_comes_out(tmp_path_factory: pytest.TempPathFactory, passages: list[Passage], each: int) -> None:
     reader = write(passages, tmp_path_factory.mktemp("store"), each=each)
     everything = np.arange(len(passages))
     assert reader.size == len(passages)

@@ -63,7 +63,5 @@ def test_rooms_are_only_known_by_their_full_names() -> None:
 
 
 def test_no_pickle_anywhere() -> None:
-    pattern = re.compile(
-        r"^\s*(?:import|from)\s+(?:pickle|joblib|dill|shelve|marshal)\b|allow_pickle=True", re.M
-    )
+    pattern = re.compile(r"^\s*(?:import|from)\s+(?:pickle|joblib|dill|shelve|marshal)\b|allow_pickle=True", re.M)
     assert [str(p.relative_to(ROOT)) for p in sources() if pattern.search(p.read_text())] == []

@@ -105,9 +105,7 @@ def snapshot(texts: list[str], cuts: list[int], dead: set[int], folder: Path) ->
     return FakeSnapshot(len(texts), bases, segments, Blanks())
 
 
-def brute(
-    texts: list[str], dead: set[int], query: Query, k: int, config: BM25
-) -> list[tuple[int, np.float32]]:
+def brute(texts: list[str], dead: set[int], query: Query, k: int, config: BM25) -> list[tuple[int, np.float32]]:
     """BM25 in scalar float32, document by document."""
     rows = [text.split(" ") if text else [] for text in texts]
     alive = [i for i in range(len(rows)) if i not in dead]

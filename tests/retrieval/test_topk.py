@@ -17,9 +17,7 @@ from twindex.retrieval.types import Ranking
 values = st.lists(st.sampled_from([0.0, -0.0, 0.25, 0.5, 1.0, 3.5, -2.0]), max_size=40)
 
 
-def full_sort(
-    scores: Float32Array, k: int, mask: BoolArray | None, drop_zero: bool
-) -> list[tuple[int, float]]:
+def full_sort(scores: Float32Array, k: int, mask: BoolArray | None, drop_zero: bool) -> list[tuple[int, float]]:
     pairs = [
         (i, score)
         for i, score in enumerate(scores.tolist())
@@ -44,9 +42,7 @@ def test_equals_sort_and_cut(raw: list[float], k: int, drop_zero: bool, data: st
 
 
 @given(values, st.integers(0, 45), st.lists(st.integers(0, 40), max_size=3))
-def test_merging_the_top_of_parts_gives_the_top_of_the_whole(
-    raw: list[float], k: int, cuts: list[int]
-) -> None:
+def test_merging_the_top_of_parts_gives_the_top_of_the_whole(raw: list[float], k: int, cuts: list[int]) -> None:
     scores = np.array(raw, np.float32)
     edges = [0, *sorted(min(cut, len(raw)) for cut in cuts), len(raw)]
     parts = []
