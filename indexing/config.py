@@ -15,6 +15,8 @@ VectorKind = Literal["flat", "hnsw"]
 VECTOR_KINDS: Final = ("flat", "hnsw")
 #: Ordinals are int32 in rankings.
 MAX_PASSAGES: Final = 2**31 - 1
+#: Passages a segment, unless told otherwise.
+SEGMENT_DOCS: Final = 250_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class IndexConfig:
     analyzer: str = "english"
     encoder: EncoderInfo | None = None
     chunking: ChunkConfig = field(default_factory=ChunkConfig)
-    segment_docs: int = 250_000
+    segment_docs: int = SEGMENT_DOCS
     segment_chars: int = 1 << 30
     vector_kind: VectorKind = "flat"
     hnsw: HnswConfig = field(default_factory=HnswConfig)

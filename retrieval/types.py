@@ -94,8 +94,9 @@ class Run:
 class Explanation:
     """Why a score is what it is: a tree whose ``combine`` rule recomputes ``value`` from ``details``.
 
-    ``combine`` is "sum", "product", "max" or "leaf". ``data`` holds the numbers behind the text
-    (tf, df, length, rank, weight, ...), for machines.
+    ``combine`` is "sum", "product" or "max" of the details' values; "because" where the one detail is the reason
+    for the numbers in ``data`` and text (a rank, a normalised score); or "leaf". ``data`` holds the numbers behind
+    the text (tf, df, length, rank, weight, ...), for machines.
     """
 
     value: float

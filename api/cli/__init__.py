@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, str]] = {
     "serve": "twindex.api.cli.serve",
     "eval": "twindex.api.cli.evaluate",
     "demo": "twindex.api.cli.demo",
+    "train": "twindex.api.cli.train",
     "doctor": "twindex.api.cli.doctor",
 }
 

@@ -16,7 +16,7 @@ from twindex.rag.engine import AnswerEngine
 from twindex.rag.generator import Generator
 from twindex.rag.resolve import resolve_generator
 from twindex.rag.types import Answer
-from twindex.retrieval.engine import Searcher
+from twindex.retrieval.engine import Searcher, as_mode
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +38,9 @@ def ask(
 ) -> None:
     """Answer a question from an index; every sentence cites the passage that supports it."""
     with Searcher.open(index, profile=profile) as searcher:
-        answer = AnswerEngine(searcher, generator_from(generator)).answer(question, k=k, mode=mode, filter=filter)
+        answer = AnswerEngine(searcher, generator_from(generator)).answer(
+            question, k=k, mode=as_mode(mode), filter=filter
+        )
     if json:
         emit_json(answer.to_dict())
         return

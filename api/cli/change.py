@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -12,9 +12,13 @@ from twindex.api.cli import options
 from twindex.api.cli.console import emit_json, progress_bars
 from twindex.api.cli.index import corpus_from, encoder_from, summarise, tell
 from twindex.indexing.encoding import Encoder
-from twindex.indexing.errors import ConfigError, UsageError
+from twindex.indexing.errors import UsageError
 from twindex.indexing.snapshot import Snapshot
+from twindex.indexing.transaction import OnDuplicate
 from twindex.indexing.writer import IndexWriter
+
+#: What --on-duplicate takes.
+DUPLICATE_POLICIES: Final[tuple[OnDuplicate, ...]] = ("replace", "skip", "error")
 
 
 def register(app: typer.Typer) -> None:
@@ -38,8 +42,7 @@ def add(
     json: options.Json = False,
 ) -> None:
     """Add documents; an id that is already there is replaced."""
-    if on_duplicate not in ("replace", "skip", "error"):
-        raise ConfigError(f"--on-duplicate {on_duplicate!r}", expected="replace, skip or error")
+    policy = options.chosen(on_duplicate, DUPLICATE_POLICIES, "--on-duplicate")
     started = time.perf_counter()
     source = corpus_from(
         corpus,
@@ -50,7 +53,7 @@ def add(
         title_field=title_field,
     )
     with IndexWriter.open(index, encoder=_encoder_of(index)) as writer, progress_bars() as progress:
-        report = writer.add(source, on_duplicate=on_duplicate, progress=progress)
+        report = writer.add(source, on_duplicate=policy, progress=progress)
         manifest = writer.commit()
     summary = summarise(report, source, seconds=time.perf_counter() - started)
     summary |= {"index": str(index), "generation": manifest.generation, "segments": len(manifest.segments)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -13,12 +13,15 @@ from twindex.api.cli.console import emit_json, progress_bars
 from twindex.api.settings import Settings
 from twindex.indexing.analysis import get_analyzer
 from twindex.indexing.chunking import ChunkConfig
-from twindex.indexing.config import IndexConfig
-from twindex.indexing.corpus import Corpus, StdlibDocs, open_corpus
+from twindex.indexing.config import SEGMENT_DOCS, VECTOR_KINDS, IndexConfig
+from twindex.indexing.corpus import Corpus, OnError, StdlibDocs, open_corpus
 from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
 from twindex.indexing.encoding import Encoder
-from twindex.indexing.errors import ConfigError
-from twindex.indexing.writer import AddReport, IndexWriter
+from twindex.indexing.transaction import AddReport
+from twindex.indexing.writer import IndexWriter
+
+#: What --on-error takes.
+ERROR_POLICIES: Final[tuple[OnError, ...]] = ("fail", "skip")
 
 
 def register(app: typer.Typer) -> None:
@@ -67,8 +70,8 @@ def index(
         analyzer=get_analyzer(analyzer).name,
         encoder=model.info if model else None,
         chunking=ChunkConfig.parse(chunk),
-        vector_kind=vectors,
-        **({} if segment_docs is None else {"segment_docs": segment_docs}),
+        vector_kind=options.chosen(vectors, VECTOR_KINDS, "--vectors"),
+        segment_docs=SEGMENT_DOCS if segment_docs is None else segment_docs,
     )
     with IndexWriter.create(into, config, encoder=model) as writer, progress_bars() as progress:
         report = writer.add(source, progress=progress)
@@ -93,13 +96,12 @@ def corpus_from(
         ConfigError: If ``on_error`` is neither fail nor skip.
         CorpusError: If there is no such corpus or its format is unknown.
     """
-    if on_error not in ("fail", "skip"):
-        raise ConfigError(f"--on-error {on_error!r}", expected="fail or skip")
+    policy = options.chosen(on_error, ERROR_POLICIES, "--on-error")
     if name == "stdlib:":
         return StdlibDocs()
     fields = {"id_field": id_field, "text_field": text_field, "title_field": title_field}
     given = {key: value for key, value in fields.items() if value is not None}
-    return open_corpus(Path(name), on_error="skip" if on_error == "skip" else "fail", fmt=fmt, **given)
+    return open_corpus(Path(name), on_error=policy, fmt=fmt, **given)
 
 
 def encoder_from(name: str) -> Encoder | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
+
+from twindex.indexing.errors import ConfigError
 
 IndexDir = Annotated[Path, typer.Argument(metavar="DIR", help="Index directory.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
@@ -29,3 +31,17 @@ TitleField = Annotated[str | None, typer.Option(help="Field or column of the tit
 Profile = Annotated[
     Path | None, typer.Option("--profile", help="Search profile (JSON), as written by: twindex eval tune")
 ]
+
+Choice = TypeVar("Choice", bound=str)
+
+
+def chosen(value: str, choices: tuple[Choice, ...], option: str) -> Choice:
+    """The choice that was typed.
+
+    Raises:
+        ConfigError: If it is none of them.
+    """
+    for choice in choices:
+        if choice == value:
+            return choice
+    raise ConfigError(f"{option} {value!r}", expected=f"{', '.join(choices[:-1])} or {choices[-1]}")

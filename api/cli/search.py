@@ -11,7 +11,7 @@ from rich.text import Text
 
 from twindex.api.cli import options
 from twindex.api.cli.console import emit_json, stdout
-from twindex.retrieval.engine import Hit, Searcher, SearchResult
+from twindex.retrieval.engine import Hit, Searcher, SearchResult, as_mode
 from twindex.retrieval.explain import render_lines
 
 
@@ -32,7 +32,7 @@ def search(
 ) -> None:
     """Search an index by words, by meaning, or by both."""
     with Searcher.open(index, profile=profile) as searcher:
-        result = searcher.search(query, k=k, mode=mode, filter=filter, explain=explain)
+        result = searcher.search(query, k=k, mode=as_mode(mode), filter=filter, explain=explain)
     if json:
         emit_json(result.to_dict())
         return

@@ -1,0 +1,78 @@
+"""What is asked, and in what order it comes back: legs over a snapshot, their fusion, and why.
+
+The names here are the public list of the room; each is loaded at its first use, so that importing the room
+costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from twindex.retrieval.base import Fusion, Reranker, Retriever
+    from twindex.retrieval.bm25 import BM25
+    from twindex.retrieval.dense import DenseConfig, DenseRetriever
+    from twindex.retrieval.engine import Hit, Searcher, SearchResult
+    from twindex.retrieval.explain import render_lines
+    from twindex.retrieval.fusion import RRF, Convex
+    from twindex.retrieval.hybrid import HybridRetriever
+    from twindex.retrieval.lexical import LexicalRetriever
+    from twindex.retrieval.profile import Profile, Recipe
+    from twindex.retrieval.rerank import RerankedRetriever
+    from twindex.retrieval.types import Explanation, Query, Ranking, Run
+
+__all__ = [
+    "BM25",
+    "RRF",
+    "Convex",
+    "DenseConfig",
+    "DenseRetriever",
+    "Explanation",
+    "Fusion",
+    "Hit",
+    "HybridRetriever",
+    "LexicalRetriever",
+    "Profile",
+    "Query",
+    "Ranking",
+    "Recipe",
+    "RerankedRetriever",
+    "Reranker",
+    "Retriever",
+    "Run",
+    "SearchResult",
+    "Searcher",
+    "render_lines",
+]
+
+#: Module (below this package) -> the public names that live in it.
+_HOMES: Final = {
+    "base": ("Fusion", "Reranker", "Retriever"),
+    "bm25": ("BM25",),
+    "dense": ("DenseConfig", "DenseRetriever"),
+    "engine": ("Hit", "SearchResult", "Searcher"),
+    "explain": ("render_lines",),
+    "fusion": ("RRF", "Convex"),
+    "hybrid": ("HybridRetriever",),
+    "lexical": ("LexicalRetriever",),
+    "profile": ("Profile", "Recipe"),
+    "rerank": ("RerankedRetriever",),
+    "types": ("Explanation", "Query", "Ranking", "Run"),
+}
+_HOME_OF: Final = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, loaded from its module at its first use."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public list."""
+    return list(__all__)

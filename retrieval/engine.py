@@ -1,0 +1,329 @@
+"""The search engine over one index: what the command line, the REST API, answers and evaluation use.
+
+A search runs on one snapshot from beginning to end; :meth:`Searcher.refresh` swaps in a newer commit between
+searches, and searches that are under way finish on the old one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from twindex.indexing.encoders.resolve import resolve_encoder
+from twindex.indexing.encoding import Encoder
+from twindex.indexing.errors import IndexError_, UsageError
+from twindex.indexing.filters import Filter, parse_filter
+from twindex.indexing.snapshot import Snapshot
+from twindex.indexing.types import Int32Array
+from twindex.retrieval.base import Reranker, Retriever
+from twindex.retrieval.bm25 import BM25
+from twindex.retrieval.dense import DenseConfig
+from twindex.retrieval.hybrid import Fused, HybridRetriever
+from twindex.retrieval.profile import DEFAULT, Profile
+from twindex.retrieval.rerank import RerankedRetriever
+from twindex.retrieval.results import Hit, SearchResult
+from twindex.retrieval.types import Explanation, Query, Ranking, check_k
+from twindex.retrieval.view import Mode, View, as_mode
+
+__all__ = ["Hit", "Mode", "SearchResult", "Searcher", "as_mode"]
+
+
+class Searcher:
+    """An index, open for searching. Safe for threads; made by :meth:`open`.
+
+    Args:
+        view: The first snapshot.
+        reopen: Makes a view of the newest commit.
+        reranker: A second opinion on the best candidates, if wanted.
+        rerank_depth: How many candidates it sees.
+    """
+
+    def __init__(
+        self, view: View, reopen: Callable[[], View], *, reranker: Reranker | None = None, rerank_depth: int = 50
+    ) -> None:
+        self._view = view
+        self._reopen = reopen
+        self._reranker = reranker
+        self._rerank_depth = rerank_depth
+        self._refreshing = threading.Lock()
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        encoder: Encoder | None = None,
+        profile: Profile | Path | str | None = None,
+        bm25: BM25 = BM25(),  # noqa: B008 - frozen
+        dense: DenseConfig = DenseConfig(),  # noqa: B008 - frozen
+        reranker: Reranker | None = None,
+        rerank_depth: int = 50,
+    ) -> Searcher:
+        """The newest commit of an index.
+
+        Args:
+            path: Index directory.
+            encoder: Encoder of queries; None finds the one that the index was built with, at its first use.
+            profile: How to fuse, as a value or a file; None = equal weights after min-max normalisation.
+            bm25: Settings of the lexical leg.
+            dense: Settings of the dense leg.
+            reranker: A second opinion on the best candidates.
+            rerank_depth: How many candidates it sees.
+
+        Raises:
+            IndexError_: If there is no index, or it is not usable.
+            ConfigError: If the profile cannot be read.
+            FingerprintError: If the encoder is not that of the index.
+        """
+        chosen = DEFAULT if profile is None else profile if isinstance(profile, Profile) else Profile.load(profile)
+        source = _EncoderSource(encoder)
+
+        def view() -> View:
+            snapshot = Snapshot.open(path)
+            return View(snapshot, lambda: source.get(snapshot), chosen, bm25, dense)
+
+        first = view()
+        if encoder is not None and first.has_vectors:
+            try:
+                first.snapshot.check_encoder(encoder)
+            except IndexError_:
+                first.retire()
+                raise
+        return cls(first, view, reranker=reranker, rerank_depth=rerank_depth)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The snapshot that the next search uses."""
+        return self._view.snapshot
+
+    def search(
+        self,
+        text: str,
+        /,
+        *,
+        k: int = 10,
+        mode: Mode = "hybrid",
+        filter: Filter | str | None = None,  # noqa: A002 - the word that users know
+        explain: bool = False,
+        rollup: bool = True,
+    ) -> SearchResult:
+        """The k best documents for a query.
+
+        Args:
+            text: What to look for; a blank one finds nothing.
+            k: How many.
+            mode: By words, by meaning, or both fused.
+            filter: A condition on metadata.
+            explain: Whether to say why each hit has its score.
+            rollup: Whether a document counts once, with its best passage; False gives passages.
+
+        Raises:
+            QueryError: If k is negative, or the mode needs vectors and the index has none.
+            FilterError: If the filter cannot be read, or names a field that the index does not have.
+            MissingError: If the encoder of the vectors is not here.
+        """
+        return self.search_many([text], k=k, mode=mode, filter=filter, explain=explain, rollup=rollup)[0]
+
+    def search_many(
+        self,
+        texts: Sequence[str],
+        /,
+        *,
+        k: int = 10,
+        mode: Mode = "hybrid",
+        filter: Filter | str | None = None,  # noqa: A002 - the word that users know
+        explain: bool = False,
+        rollup: bool = True,
+    ) -> list[SearchResult]:
+        """The same for many queries at once: equal to one by one, but quicker. Times are shared out evenly.
+
+        Raises:
+            QueryError: As above.
+            FilterError: As above.
+            MissingError: As above.
+        """
+        check_k(k)
+        started = time.perf_counter()
+        condition = parse_filter(filter) if isinstance(filter, str) else filter
+        queries = [Query(text, condition) for text in texts]
+        with self._use() as view:
+            used, notes = view.effective(as_mode(mode))
+            found = self._retrieve(view, used, queries, k, rollup=rollup and view.chunked)
+            hits = [
+                self._hits(view, used, query, ranking, fused, explain=explain, rollup=rollup)
+                for query, (ranking, fused) in zip(queries, found)
+            ]
+        took = 1000 * (time.perf_counter() - started) / max(len(texts), 1)
+        return [
+            SearchResult(text, used, tuple(rows), took, notes, _fusion(view, fused))
+            for text, rows, (_, fused) in zip(texts, hits, found)
+        ]
+
+    def retriever(self, mode: Mode = "hybrid") -> Retriever:
+        """The retriever of a mode over the present snapshot: rankings of passages, for evaluation.
+
+        Raises:
+            QueryError: If the mode needs vectors and the index has none.
+            MissingError: If the encoder of the vectors is not here.
+        """
+        view = self._view
+        return self._reranked(view, view.effective(as_mode(mode))[0])
+
+    def refresh(self) -> bool:
+        """Swap in the newest commit; whether there was one. Searches under way finish on the old one.
+
+        Raises:
+            IndexError_: If the newest commit is not usable; the old one stays.
+        """
+        with self._refreshing:
+            old = self._view
+            if old.snapshot.is_current():
+                return False
+            self._view = self._reopen()
+            old.retire()
+            return True
+
+    def close(self) -> None:
+        """Let go of the snapshot once no search uses it."""
+        self._view.retire()
+
+    def __enter__(self) -> Searcher:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _use(self) -> Iterator[View]:
+        """The newest view, kept open."""
+        view = self._view
+        while not view.enter():
+            if view is self._view:
+                raise UsageError("a search after the index was closed", remedy="open it again")
+            view = self._view
+        try:
+            yield view
+        finally:
+            view.leave()
+
+    def _reranked(self, view: View, mode: Mode) -> Retriever:
+        base = view.retriever(mode)
+        if self._reranker is None:
+            return base
+        return RerankedRetriever(base, self._reranker, self._rerank_depth)
+
+    def _retrieve(
+        self, view: View, mode: Mode, queries: Sequence[Query], k: int, *, rollup: bool
+    ) -> list[tuple[Ranking, Fused | None]]:
+        """Rankings of k hits, with what was fused where fusion gives them."""
+        retriever = self._reranked(view, mode)
+        wanted = k
+        while True:
+            if isinstance(retriever, HybridRetriever):
+                fused = retriever.fuse(queries, wanted)
+                found: list[tuple[Ranking, Fused | None]] = [(one.ranking, one) for one in fused]
+            else:
+                found = [(ranking, None) for ranking in retriever.retrieve(queries, wanted)]
+            if not rollup or k == 0:
+                return found
+            rolled = [(_best_passages(view.snapshot, ranking, k), one) for ranking, one in found]
+            short = any(len(r) < k and len(full) == wanted for (r, _), (full, _) in zip(rolled, found))
+            if not short:
+                return rolled
+            wanted *= 4
+
+    def _hits(
+        self,
+        view: View,
+        mode: Mode,
+        query: Query,
+        ranking: Ranking,
+        fused: Fused | None,
+        *,
+        explain: bool,
+        rollup: bool,
+    ) -> list[Hit]:
+        passages = view.snapshot.passages(ranking.ords)
+        ords = ranking.ords.tolist()
+        ranks = _ranks(view, fused, ords)
+        reasons: list[Explanation | None] = [None] * len(ords)
+        if explain:
+            retriever = self._reranked(view, mode)
+            reasons = [_reason(retriever, query, ord_, fused) for ord_ in ords]
+        return [
+            Hit(
+                id=passage.doc_id if rollup else passage.id,
+                doc_id=passage.doc_id,
+                passage_id=passage.id,
+                score=float(score),
+                title=passage.title,
+                text=passage.text,
+                start=passage.start,
+                end=passage.end,
+                metadata=passage.metadata,
+                explanation=reason,
+                ranks=places,
+            )
+            for passage, score, reason, places in zip(passages, ranking.scores.tolist(), reasons, ranks)
+        ]
+
+
+class _EncoderSource:
+    """The encoder of queries: the one given, or the one that the index names, found at its first use."""
+
+    def __init__(self, encoder: Encoder | None) -> None:
+        self._encoder = encoder
+        self._lock = threading.Lock()
+
+    def get(self, snapshot: Snapshot) -> Encoder:
+        with self._lock:
+            info = snapshot.encoder_info
+            if self._encoder is None and info is not None:
+                self._encoder = resolve_encoder(info.name)
+            if self._encoder is None:
+                raise IndexError_("an index without vectors has no encoder")
+            snapshot.check_encoder(self._encoder)
+            return self._encoder
+
+
+def _best_passages(snapshot: Snapshot, ranking: Ranking, k: int) -> Ranking:
+    """The best passage of each document, the first k of them, in the ranking's order."""
+    seen: set[str] = set()
+    keep = []
+    for place, doc_id in enumerate(snapshot.doc_ids(ranking.ords)):
+        if doc_id not in seen:
+            seen.add(doc_id)
+            keep.append(place)
+            if len(keep) == k:
+                break
+    at: Int32Array = np.array(keep, np.int32)
+    return Ranking(ranking.ords[at], ranking.scores[at])
+
+
+def _ranks(view: View, fused: Fused | None, ords: Sequence[int]) -> list[dict[str, int]]:
+    if fused is None:
+        return [{} for _ in ords]
+    places = [
+        (leg.name, {ord_: i for i, ord_ in enumerate(ranking.ords.tolist(), 1)})
+        for leg, ranking in zip(view.hybrid.legs, fused.legs)
+    ]
+    return [{name: at[ord_] for name, at in places if ord_ in at} for ord_ in ords]
+
+
+def _reason(retriever: Retriever, query: Query, ord_: int, fused: Fused | None) -> Explanation:
+    if isinstance(retriever, HybridRetriever) and fused is not None:
+        return retriever.explain_fused(query, ord_, fused)
+    return retriever.explain(query, ord_)
+
+
+def _fusion(view: View, fused: Fused | None) -> dict[str, object] | None:
+    """The settings that a hybrid search used, to be echoed."""
+    return None if fused is None else {**fused.recipe.to_dict(), "depth": view.profile.depth}
