@@ -104,6 +104,14 @@ def join_rankings(
     return _assemble(queries, retrieved, flat, qrels)
 
 
+def join_ranks(qrels: Levels, retrieved: Int64Array, judged: Int64Array) -> Join:
+    """Join from ranks that are known already.
+
+    Shapes: ``retrieved`` int64[len(qrels)]; ``judged`` int64[J, 3] of (query, rank, level), by query and then by rank.
+    """
+    return _assemble(tuple(qrels), retrieved, judged, qrels)
+
+
 def _judged_rows(query: int, ords: Int32Array, known: Mapping[int, int]) -> Int64Array:
     wanted = np.fromiter(known, np.int32, len(known))
     places = np.flatnonzero(ords == wanted[0]) if len(wanted) == 1 else np.flatnonzero(np.isin(ords, wanted))

@@ -10,39 +10,20 @@ training queries, and falls back to the one best candidate where it does not hel
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from twindex.eval.addresses import Addresses
-from twindex.eval.gate import Gate, train_gate
-from twindex.eval.join import Levels, join_rankings
+from twindex.eval.candidates import Candidate
+from twindex.eval.gate import Gate, query_features, train_gate
+from twindex.eval.join import Levels
 from twindex.eval.measures import Float64Array, Measure
+from twindex.eval.sweep import Legs
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.types import Int64Array
-from twindex.retrieval.base import Fusion
+from twindex.retrieval.profile import DEPTH, Profile
 from twindex.retrieval.types import Ranking
-
-#: Rankings of the legs for one query.
-Legs = Sequence[Ranking]
-#: Depth to which a candidate is fused when a measure has no cut.
-DEEP: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One way to fuse. ``settings`` are plain values that a profile can hold."""
-
-    name: str
-    fusion: Fusion
-    weights: tuple[float, ...]
-    settings: Mapping[str, Any]
-
-    def fuse(self, legs: Legs, k: int) -> Ranking:
-        """The k best of the legs."""
-        return self.fusion.fuse(legs, k, self.weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +53,40 @@ class TuneOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TuneQueries:
-    """Queries with everything that tuning needs of them.
+    """Queries with everything that tuning needs of them; made by :meth:`of`.
 
-    Shapes: ``features`` float64[Q, F], one row a query; ``legs`` Q lists of one ranking a leg.
+    Shapes: ``features`` float64[Q, F], one row a query; ``legs`` Q pairs of a sparse and a dense ranking.
     """
 
     ids: tuple[str, ...]
     legs: Sequence[Legs]
     features: Float64Array
     qrels: Levels
-    addresses: Addresses
+
+    @classmethod
+    def of(
+        cls,
+        ids: Sequence[str],
+        texts: Sequence[str],
+        sparse: Sequence[Ranking],
+        dense: Sequence[Ranking],
+        qrels: Levels,
+    ) -> TuneQueries:
+        """Queries with their texts and the rankings of both legs, all in one order."""
+        legs = list(zip(sparse, dense, strict=True))
+        features = [query_features(text, *pair) for text, pair in zip(texts, legs, strict=True)]
+        return cls(tuple(ids), legs, np.array(features).reshape(len(legs), -1), qrels)
 
     def pick(self, rows: Int64Array) -> TuneQueries:
         """Some of the queries."""
         numbers = rows.tolist()
         ids = tuple(self.ids[i] for i in numbers)
-        return TuneQueries(ids, [self.legs[i] for i in numbers], self.features[rows], self.qrels, self.addresses)
+        return TuneQueries(ids, [self.legs[i] for i in numbers], self.features[rows], self.qrels)
+
+    def without(self, ids: Sequence[str]) -> TuneQueries:
+        """The queries but for some."""
+        gone = set(ids)
+        return self.pick(np.array([i for i, q in enumerate(self.ids) if q not in gone], np.int64))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,10 +132,11 @@ def tune(
     Args:
         candidates: In order of preference among equals.
         reported: Queries whose results will be reported.
-        training: Queries of another split; None, or too few, asks for cross-validation.
+        training: Queries of another split; None, or too few that are not reported too, asks for cross-validation.
         options: How to choose.
         table: Scores of every candidate on queries: float64[C, Q], as :func:`score_table` gives them.
     """
+    training = None if training is None else training.without(reported.ids)
     if training is not None and len(training.ids) >= options.least:
         rows = sampled(training.ids, options.limit)
         part = training.pick(rows)
@@ -158,24 +158,14 @@ def choose(scores: Float64Array, features: Float64Array, options: TuneOptions) -
     return Choice(best, gate, float(means[best]))
 
 
-def score_table(
-    candidates: Sequence[Candidate], queries: TuneQueries, measure: Measure, *, drop_self: bool = False
-) -> Float64Array:
-    """Every candidate on every query.
-
-    Shapes: result float64[len(candidates), len(queries.ids)].
-    """
-    k = measure.cut or DEEP
-    judged = {q: queries.qrels[q] for q in queries.ids}
-    out = np.empty((len(candidates), len(queries.ids)))
-    for row, candidate in enumerate(candidates):
-        rankings = [candidate.fuse(legs, k + drop_self) for legs in queries.legs]
-        if drop_self:
-            pairs = zip(rankings, queries.ids)
-            rankings = [queries.addresses.without(r, q).cut(k) for r, q in pairs]
-        join = join_rankings(queries.ids, rankings, queries.addresses.ordinals, judged)
-        out[row] = measure.values(join)
-    return out
+def profile_of(choice: Choice, candidates: Sequence[Candidate], *, depth: int = DEPTH, notes: str = "") -> Profile:
+    """The choice as a search profile: what ``search`` and ``serve`` load."""
+    recipe = candidates[choice.best].recipe
+    if choice.gate is None:
+        return Profile(recipe, depth, notes=notes)
+    members = choice.gate.members
+    gate = replace(choice.gate, members=tuple(range(len(members))))
+    return Profile(recipe, depth, gate, tuple(candidates[m].recipe for m in members), notes)
 
 
 def oracle(scores: Float64Array) -> Float64Array:

@@ -1,0 +1,78 @@
+"""An encoder that remembers: vectors by content, shared by all collections and all runs of one cache folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from twindex.indexing.encoding import Encoder, EncoderInfo
+from twindex.indexing.types import Float32Array
+from twindex.indexing.vector_cache import VectorCache
+
+#: Texts whose vectors are made durable together: what a crash can cost.
+SHARD = 256
+
+
+class CachedEncoder:
+    """The same vectors as those of ``encoder``, kept in a folder. Documents and queries apart.
+
+    An encoder whose rows depend on their neighbours is passed through: its vectors have no content of their own.
+
+    Args:
+        encoder: What encodes a text that is new.
+        folder: Where vectors are kept; many encoders may share it.
+    """
+
+    def __init__(self, encoder: Encoder, folder: Path) -> None:
+        self.encoder = encoder
+        self._documents = VectorCache(folder / "documents", encoder.info)
+        self._queries_encoder = _Queries(encoder)
+        self._queries = VectorCache(folder / "queries", self._queries_encoder.info)
+
+    @property
+    def info(self) -> EncoderInfo:
+        """Identity of the vectors: that of the encoder behind."""
+        return self.encoder.info
+
+    @property
+    def batch_invariant(self) -> bool:
+        """As the encoder behind."""
+        return self.encoder.batch_invariant
+
+    def encode_documents(self, texts: Sequence[str]) -> Float32Array:
+        """Vectors of documents.
+
+        Shapes: result float32[len(texts), info.dim].
+        """
+        return _encode(self._documents, self.encoder, texts)
+
+    def encode_queries(self, texts: Sequence[str]) -> Float32Array:
+        """Vectors of queries.
+
+        Shapes: result float32[len(texts), info.dim].
+        """
+        return _encode(self._queries, self._queries_encoder, texts)
+
+
+class _Queries:
+    """Queries in the place of documents, so that one cache class serves both."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self.info = replace(encoder.info, document_prompt=encoder.info.query_prompt)
+        self.batch_invariant = encoder.batch_invariant
+
+    def encode_documents(self, texts: Sequence[str]) -> Float32Array:
+        return self._encoder.encode_queries(texts)
+
+    def encode_queries(self, texts: Sequence[str]) -> Float32Array:
+        return self._encoder.encode_queries(texts)
+
+
+def _encode(cache: VectorCache, encoder: Encoder, texts: Sequence[str]) -> Float32Array:
+    if not encoder.batch_invariant or len(texts) <= SHARD:
+        return cache.encode(texts, encoder) if encoder.batch_invariant else encoder.encode_documents(texts)
+    return np.concatenate([cache.encode(texts[at : at + SHARD], encoder) for at in range(0, len(texts), SHARD)])

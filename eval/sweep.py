@@ -1,0 +1,153 @@
+"""Scores of many fusion settings on many queries, without making a ranking for each.
+
+A measure looks at the ranks of judged documents alone. The rank of a document in a fused ranking is one more than
+the number of documents above it, so all weights of one method are a small matrix of sums a query and a comparison.
+The ranks are those of ``Recipe.fuse``, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from twindex.eval.candidates import Candidate
+from twindex.eval.join import Join, Levels, join_ranks
+from twindex.eval.measures import Float64Array, Measure
+from twindex.indexing.types import Int32Array, Int64Array
+from twindex.retrieval.base import Fusion
+from twindex.retrieval.fusion import RRF, Convex, union
+from twindex.retrieval.normalise import scale_of
+from twindex.retrieval.types import Ranking
+
+#: Rankings of the legs for one query.
+Legs = Sequence[Ranking]
+#: Depth to which a measure without a cut looks.
+DEEP: Final = 1000
+#: Lowest scores that the legs can give, as Convex takes them when it is not told.
+FLOORS: Final = (0.0, -1.0)
+
+
+def score_table(
+    candidates: Sequence[Candidate],
+    ids: Sequence[str],
+    legs: Sequence[Legs],
+    measure: Measure,
+    *,
+    qrels: Levels,
+    ordinals: Mapping[str, Sequence[int]],
+    drop_self: bool = False,
+) -> Float64Array:
+    """Every candidate on every query.
+
+    Args:
+        candidates: What is scored.
+        ids: The queries.
+        legs: The rankings of each query.
+        measure: How it is scored.
+        qrels: Judgements of the queries.
+        ordinals: Ordinals of each judged document that is in the index.
+        drop_self: Whether the document of a query's own id is left out.
+
+    Shapes: result float64[len(candidates), len(ids)].
+    """
+    depth = measure.cut or DEEP
+    groups = _groups(candidates)
+    ranks: list[Int64Array] = []
+    rows: list[tuple[int, int]] = []
+    retrieved = np.zeros(len(ids), np.int64)
+    for row, (query, rankings) in enumerate(zip(ids, legs)):
+        known = {o: v for d, v in qrels[query].items() if v >= 0 for o in ordinals.get(d, ())}
+        own = tuple(ordinals.get(query, ())) if drop_self else ()
+        wanted = np.array([o for o in known if o not in own], np.int32)
+        found = np.zeros((len(candidates), len(wanted)), np.int64)
+        if len(wanted):
+            for fusion, members in groups.items():
+                found[members] = _ranks(fusion, [candidates[m] for m in members], rankings, wanted, own)
+        ranks.append(found)
+        rows += [(row, known[o]) for o in wanted.tolist()]
+        retrieved[row] = min(depth, len(union(rankings)))
+    return _values(candidates, ids, np.concatenate(ranks, axis=1), rows, retrieved, measure, depth, qrels)
+
+
+def _values(
+    candidates: Sequence[Candidate],
+    ids: Sequence[str],
+    ranks: Int64Array,
+    rows: Sequence[tuple[int, int]],
+    retrieved: Int64Array,
+    measure: Measure,
+    depth: int,
+    qrels: Levels,
+) -> Float64Array:
+    table = np.array(rows, np.int64).reshape(-1, 2)
+    judged = {q: qrels[q] for q in ids}
+    out = np.empty((len(candidates), len(ids)))
+    for number in range(len(candidates)):
+        near = (ranks[number] > 0) & (ranks[number] <= depth)
+        flat = np.column_stack([table[near, 0], ranks[number][near], table[near, 1]])
+        join: Join = join_ranks(judged, retrieved, flat[np.lexsort((flat[:, 1], flat[:, 0]))])
+        out[number] = measure.values(join)
+    return out
+
+
+def _groups(candidates: Sequence[Candidate]) -> dict[Fusion, list[int]]:
+    """Candidates by method: those of one method differ in their weights alone."""
+    groups: dict[Fusion, list[int]] = {}
+    for number, candidate in enumerate(candidates):
+        groups.setdefault(candidate.recipe.fusion, []).append(number)
+    return groups
+
+
+def _ranks(
+    fusion: Fusion, members: Sequence[Candidate], legs: Legs, wanted: Int32Array, own: Sequence[int]
+) -> Int64Array:
+    """Ranks of the wanted documents, 0 where they are absent: int64[members, wanted]."""
+    weights = np.array([m.recipe.weights for m in members])
+    simple = len(legs) == 2 and all(len(leg) for leg in legs) and isinstance(fusion, RRF | Convex)
+    out = np.zeros((len(members), len(wanted)), np.int64)
+    quick = (weights > 0).all(axis=1) if simple else np.zeros(len(members), np.bool_)
+    if quick.any():
+        ords = union(legs)
+        totals = _totals(fusion, legs, ords, weights[quick])
+        out[quick] = _places(totals, ords, wanted, own)
+    for number in np.flatnonzero(~quick).tolist():
+        ranking = members[number].recipe.fuse(legs, sum(map(len, legs)))
+        kept = ranking.ords[~np.isin(ranking.ords, own)]
+        for column, ordinal in enumerate(wanted.tolist()):
+            at = np.flatnonzero(kept == ordinal)
+            out[number, column] = at[0] + 1 if len(at) else 0
+    return out
+
+
+def _totals(fusion: Fusion, legs: Legs, ords: Int64Array, weights: Float64Array) -> Float64Array:
+    """Fused scores of all documents under all weights, as the fusion adds them: float32[weights, ords]."""
+    total = np.zeros((len(weights), len(ords)))
+    if isinstance(fusion, RRF):
+        for leg, ranking in enumerate(legs):
+            shares = weights[:, leg : leg + 1] / (fusion.k + np.arange(1, len(ranking) + 1))
+            total[:, np.searchsorted(ords, ranking.ords)] += shares
+    elif isinstance(fusion, Convex):
+        floors = fusion.floors or FLOORS
+        whole = weights[:, 0] + weights[:, 1]
+        for leg, ranking in enumerate(legs):
+            scale = scale_of(ranking, fusion.normalise, floors[leg])
+            part = np.full(len(ords), scale.absent)
+            part[np.searchsorted(ords, ranking.ords)] = scale.apply(ranking.scores)
+            total += (weights[:, leg] / whole)[:, None] * part
+    return total.astype(np.float32)  # type: ignore[return-value]  # rounded as rankings are
+
+
+def _places(totals: Float64Array, ords: Int64Array, wanted: Int32Array, own: Sequence[int]) -> Int64Array:
+    """Ranks under the house's order: score descending, then ordinal ascending. int64[weights, wanted]."""
+    at = np.searchsorted(ords, wanted)
+    inside = (at < len(ords)) & (ords[np.minimum(at, len(ords) - 1)] == wanted)
+    out = np.zeros((len(totals), len(wanted)), np.int64)
+    rivals = totals if not own else totals[:, ~np.isin(ords, own)]
+    names = ords if not own else ords[~np.isin(ords, own)]
+    for column in np.flatnonzero(inside).tolist():
+        score = totals[:, at[column] : at[column] + 1]
+        above = (rivals > score).sum(axis=1) + ((rivals == score) & (names < wanted[column])).sum(axis=1)
+        out[:, column] = above + 1
+    return out
