@@ -164,7 +164,8 @@ def _without_copies(pieces: Sequence[Piece], share: float, notes: list[str]) -> 
         kept.append(piece)
         seen.append(shingles)
     if len(kept) < len(pieces):
-        notes.append(f"{len(pieces) - len(kept)} copies of better hits left out")
+        left_out = len(pieces) - len(kept)
+        notes.append(f"{left_out} {'copy' if left_out == 1 else 'copies'} of better hits left out")
     return kept
 
 

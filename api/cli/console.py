@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import typer
 from rich.console import Console
@@ -14,6 +15,9 @@ from rich.table import Table
 
 from twindex.indexing import types as nouns
 
+#: Columns of output that goes into a file or a pipe.
+PIPE_WIDTH: Final = 120
+
 
 def emit_json(value: Any) -> None:
     """One JSON document on standard output. Lone surrogates are escaped, so any terminal can take it."""
@@ -21,8 +25,9 @@ def emit_json(value: Any) -> None:
 
 
 def stdout() -> Console:
-    """Standard output, wide enough for a table when it is not a terminal."""
-    return Console(soft_wrap=False, highlight=False)
+    """Standard output; wide enough for a table when it is not a terminal. Square brackets are plain text."""
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    return Console(soft_wrap=False, highlight=False, markup=False, width=width)
 
 
 def table(*columns: str, title: str | None = None, right: tuple[str, ...] = ()) -> Table:

@@ -8,14 +8,12 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.text import Text
 
 from twindex.api.cli.ask import show_answer
 from twindex.api.cli.console import progress_bars, stdout, table
-from twindex.api.settings import Settings
 from twindex.indexing.config import IndexConfig
 from twindex.indexing.corpus import StdlibDocs
 from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
@@ -70,12 +68,12 @@ def _heading(console: Console, text: str) -> None:
 def _build(console: Console, into: Path) -> None:
     try:
         with Snapshot.open(into) as snapshot:
-            console.print(f"{escape(str(into))} is there already: {snapshot.live_docs:,} documents, taken as it is")
+            console.print(f"{into} is there already: {snapshot.live_docs:,} documents, taken as it is")
             return
     except IndexNotFoundError:
         pass
     started = time.perf_counter()
-    encoder = resolve_encoder(DEFAULT_ENCODER, cache_dir=Settings.from_environment().cache)
+    encoder = resolve_encoder(DEFAULT_ENCODER)
     console.print(f"reading the standard library's documentation strings, encoding with {encoder.info.name} ...")
     config = IndexConfig(encoder=encoder.info)
     with IndexWriter.create(into, config, encoder=encoder) as writer, progress_bars() as progress:
@@ -84,7 +82,7 @@ def _build(console: Console, into: Path) -> None:
     seconds = time.perf_counter() - started
     size = sum(path.stat().st_size for path in into.rglob("*") if path.is_file())
     console.print(
-        f"{report.documents:,} documents in {seconds:.0f} s -> {escape(str(into))}: an inverted file and "
+        f"{report.documents:,} documents in {seconds:.0f} s -> {into}: an inverted file and "
         f"{report.documents:,} vectors of {encoder.info.dim} numbers, {size / 1e6:.0f} MB"
     )
 
@@ -93,17 +91,23 @@ def _compare(console: Console, searcher: Searcher, query: str) -> None:
     results = {mode: searcher.search(query, k=5, mode=mode) for mode in MODES}
     console.print(Text(f"? {query}", style="cyan"))
     side_by_side = table("", *(f"{mode} ({results[mode].took_ms:.0f} ms)" for mode in MODES))
+    width = console.width // len(MODES) - 12
     for rank in range(max(len(result.hits) for result in results.values())):
-        side_by_side.add_row(str(rank + 1), *(_cell(results[mode], rank) for mode in MODES))
+        side_by_side.add_row(str(rank + 1), *(_cell(results[mode], rank, width) for mode in MODES))
     console.print(side_by_side)
     console.print()
 
 
-def _cell(result: SearchResult, rank: int) -> Text:
+def _cell(result: SearchResult, rank: int, width: int) -> Text:
     if rank >= len(result.hits):
         return Text("")
     hit = result.hits[rank]
-    return Text(hit.id).append(f"  {hit.score:.3f}", style="dim")
+    return Text.assemble((f"{hit.score:6.3f} ", "dim"), _tail(hit.id, width))
+
+
+def _tail(name: str, width: int) -> str:
+    """The end of a long name, which tells more than its beginning."""
+    return name if len(name) <= width else "…" + name[1 - width :]
 
 
 def _explain(console: Console, searcher: Searcher, query: str) -> None:

@@ -68,7 +68,7 @@ def examine() -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}",
         "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
         "parts": [_part(*part) for part in PARTS],
-        "encoder": _encoder(settings),
+        "encoder": _encoder(),
         "data": str(settings.data) if settings.data else None,
     }
 
@@ -92,9 +92,9 @@ def _version(distribution: str) -> str:
         return "present"
 
 
-def _encoder(settings: Settings) -> str:
+def _encoder() -> str:
     try:
-        info = resolve_encoder(DEFAULT_ENCODER, cache_dir=settings.cache).info
+        info = resolve_encoder(DEFAULT_ENCODER).info
     except TwindexError as error:
         return f"not usable: {error.message}"
     return f"{info.name}, {info.dim} dimensions, {info.max_length} tokens"

@@ -10,7 +10,6 @@ import typer
 
 from twindex.api.cli import options
 from twindex.api.cli.console import emit_json, progress_bars
-from twindex.api.settings import Settings
 from twindex.indexing.analysis import get_analyzer
 from twindex.indexing.chunking import ChunkConfig
 from twindex.indexing.config import SEGMENT_DOCS, VECTOR_KINDS, IndexConfig
@@ -108,7 +107,7 @@ def encoder_from(name: str) -> Encoder | None:
     """The encoder of that name, None for "none"."""
     if name == "none":
         return None
-    return resolve_encoder(name, cache_dir=Settings.from_environment().cache)
+    return resolve_encoder(name)
 
 
 def summarise(report: AddReport, source: Corpus, *, seconds: float) -> dict[str, Any]:
