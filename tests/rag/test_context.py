@@ -42,7 +42,7 @@ def test_nothing_makes_an_empty_context() -> None:
 def test_copies_are_left_out() -> None:
     context = build([FakeHit("a", "One two three four."), FakeHit("b", "one  TWO three\nfour.")])
     assert [p.id for p in context.passages] == ["a"]
-    assert context.notes == ("1 copies of better hits left out",)
+    assert context.notes == ("1 copy of better hits left out",)
 
 
 def test_near_copies_are_a_matter_of_the_threshold() -> None:
