@@ -87,10 +87,7 @@ class Dataset:
         Raises:
             ConfigError: If there is no such split; the message lists those that are there.
         """
-        if split not in self.splits:
-            raise ConfigError(f"split {split!r} of {self.name}", expected=f"one of {', '.join(self.splits)}")
-        names = [self.path / "qrels" / f"{split}{suffix}" for suffix in SUFFIXES]
-        return read_qrels(next(p for p in names if p.exists()), "beir")
+        return read_qrels(self._qrels_file(split), "beir")
 
     def queries(self, wanted: Iterable[str] | None = None) -> list[TestQuery]:
         """The queries, in the order of ``wanted``; all, in the order of the file, for None.
@@ -119,14 +116,34 @@ class Dataset:
 
     def digest(self) -> str:
         """sha256 of the corpus file's bytes, as hexadecimal digits."""
-        with self.corpus_file.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return _sha256(self.corpus_file)
+
+    def digests(self, splits: Iterable[str]) -> dict[str, str]:
+        """sha256 of the corpus, of the queries and of the judgements of some splits, by their names.
+
+        Raises:
+            ConfigError: If there is no such split.
+        """
+        files = {"corpus": self.corpus_file, "queries": self._file("queries.jsonl")}
+        files |= {f"qrels/{split}": self._qrels_file(split) for split in splits}
+        return {name: _sha256(path) for name, path in files.items()}
+
+    def _qrels_file(self, split: str) -> Path:
+        if split not in self.splits:
+            raise ConfigError(f"split {split!r} of {self.name}", expected=f"one of {', '.join(self.splits)}")
+        names = [self.path / "qrels" / f"{split}{suffix}" for suffix in SUFFIXES]
+        return next(p for p in names if p.exists())
 
     def _file(self, name: str) -> Path:
         for candidate in (self.path / name, self.path / f"{name}.gz"):
             if candidate.exists():
                 return candidate
         raise CorpusError(f"no {name} or {name}.gz", path=str(self.path), expected=LAYOUT)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _query(record: Mapping[str, Any], path: Path, line: int) -> TestQuery:

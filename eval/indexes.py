@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from twindex.eval.beir import Dataset
 from twindex.indexing.config import IndexConfig
@@ -18,6 +18,9 @@ from twindex.indexing.errors import IndexNotFoundError
 from twindex.indexing.snapshot import Snapshot
 from twindex.indexing.types import Progress, no_progress
 from twindex.indexing.writer import IndexWriter
+
+#: From a file's leg in the manifest to the leg of a search.
+_SERVES: Final = {"bm25": "sparse", "dense": "dense"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,15 @@ def ensure_index(
 def index_bytes(path: Path) -> int:
     """Size of an index on disk, in bytes."""
     return sum(file.stat().st_size for folder, _, names in os.walk(path) for file in map(Path(folder).joinpath, names))
+
+
+def leg_bytes(snapshot: Snapshot) -> dict[str, int]:
+    """Bytes of the index by what they serve: "sparse", "dense", and "store" for what every search needs."""
+    out = {"sparse": 0, "dense": 0, "store": 0}
+    for segment in snapshot.manifest.segments:
+        for file in segment.files:
+            out[_SERVES.get(file.leg, "store")] += file.bytes
+    return out
 
 
 def statistics(snapshot: Snapshot) -> dict[str, int]:

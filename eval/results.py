@@ -5,6 +5,7 @@
     runs(run_id, dataset, split, system, measure_set, config, hashes, index, queries, finished_at)
     scores(run_id, average, measure, value)
     per_query(run_id, query_id, measure, value)
+    hits(run_id, query_id, rank, document_id, score)
     timings(run_id, stage, value)
     comparisons(family, dataset, measure, a, b, result)
     notes(name, value)
@@ -25,6 +26,7 @@ import numpy as np
 
 from twindex.eval.evaluate import AVERAGES, Report
 from twindex.eval.measures import Float64Array
+from twindex.eval.runs import HitTable
 from twindex.indexing import optional
 from twindex.indexing.errors import ConfigError, CorruptIndexError, UsageError
 
@@ -35,6 +37,8 @@ create table if not exists runs(
   finished_at timestamp not null default current_timestamp);
 create table if not exists scores(run_id varchar, average varchar, measure varchar, value double);
 create table if not exists per_query(run_id varchar, query_id varchar, measure varchar, value double);
+create table if not exists hits(
+  run_id varchar, query_id varchar, rank integer, document_id varchar, score float);
 create table if not exists timings(run_id varchar, stage varchar, value double);
 create table if not exists comparisons(
   family varchar, dataset varchar, measure varchar, a varchar, b varchar, result json not null);
@@ -92,12 +96,13 @@ class Results:
         """Whether the run is there."""
         return bool(self._db.execute("select 1 from runs where run_id = ?", [run_id]).fetchall())
 
-    def add(self, record: RunRecord, report: Report, timing: Mapping[str, float]) -> None:
-        """Store a run, replacing one of the same id, in one transaction."""
+    def add(self, record: RunRecord, report: Report, timing: Mapping[str, float], hits: HitTable | None = None) -> None:
+        """Store a run, replacing one of the same id, in one transaction; ``hits`` are the first hits of each query."""
         self._db.execute("begin")
         try:
             self._delete(record.run_id)
             self._insert(record, report, timing)
+            self._insert_hits(record.run_id, hits or {})
         except BaseException:
             self._db.execute("rollback")
             raise
@@ -137,6 +142,12 @@ class Results:
             [run_id, measure],
         ).fetchall()
         return dict(rows)
+
+    def hits(self, run_id: str, query_id: str) -> list[tuple[str, float]]:
+        """The first documents of a query with their scores, best first."""
+        return self._db.execute(
+            "select document_id, score from hits where run_id = ? and query_id = ? order by rank", [run_id, query_id]
+        ).fetchall()
 
     def scores(self, run_id: str, average: str) -> dict[str, float]:
         """Measure -> average over the given queries."""
@@ -187,7 +198,7 @@ class Results:
             raise UsageError(f"SQL that cannot be run ({str(error).splitlines()[0]})") from error
 
     def _delete(self, run_id: str) -> None:
-        for table in ("runs", "scores", "per_query", "timings"):
+        for table in ("runs", "scores", "per_query", "hits", "timings"):
             self._db.execute(f"delete from {table} where run_id = ?", [run_id])
 
     def _insert(self, record: RunRecord, report: Report, timing: Mapping[str, float]) -> None:
@@ -211,3 +222,17 @@ class Results:
             "insert into per_query select ?, unnest(?::varchar[]), ?, unnest(?::double[])",
             [run_id, list(queries), measure, np.asarray(values).tolist()],
         )
+
+    def _insert_hits(self, run_id: str, table: HitTable) -> None:
+        columns: tuple[list[str], list[int], list[str], list[float]] = ([], [], [], [])
+        for query, hits in table.items():
+            columns[0].extend([query] * len(hits))
+            columns[1].extend(range(1, len(hits) + 1))
+            columns[2].extend(hits.ids)
+            columns[3].extend(hits.scores.tolist())
+        if columns[0]:
+            self._db.execute(
+                "insert into hits select ?, unnest(?::varchar[]), unnest(?::integer[]), unnest(?::varchar[]),"
+                " unnest(?::float[])",
+                [run_id, *columns],
+            )

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twindex.eval.candidates import Candidate
 from twindex.eval.join import Join, Levels, join_ranks
@@ -61,13 +62,10 @@ def score_table(
         known = {o: v for d, v in qrels[query].items() if v >= 0 for o in ordinals.get(d, ())}
         own = tuple(ordinals.get(query, ())) if drop_self else ()
         wanted = np.array([o for o in known if o not in own], np.int32)
-        found = np.zeros((len(candidates), len(wanted)), np.int64)
-        if len(wanted):
-            for fusion, members in groups.items():
-                found[members] = _ranks(fusion, [candidates[m] for m in members], rankings, wanted, own)
-        ranks.append(found)
+        ords = union(rankings)
+        ranks.append(_ranks(candidates, groups, rankings, ords, wanted, own))
         rows += [(row, known[o]) for o in wanted.tolist()]
-        retrieved[row] = min(depth, len(union(rankings)))
+        retrieved[row] = min(depth, len(ords))
     return _values(candidates, ids, np.concatenate(ranks, axis=1), rows, retrieved, measure, depth, qrels)
 
 
@@ -93,53 +91,58 @@ def _values(
 
 
 def _groups(candidates: Sequence[Candidate]) -> dict[Fusion, list[int]]:
-    """Candidates by method: those of one method differ in their weights alone."""
+    """Candidates with two weights, by method: those of one method differ in their weights alone."""
     groups: dict[Fusion, list[int]] = {}
     for number, candidate in enumerate(candidates):
-        groups.setdefault(candidate.recipe.fusion, []).append(number)
+        if all(candidate.recipe.weights) and isinstance(candidate.recipe.fusion, RRF | Convex):
+            groups.setdefault(candidate.recipe.fusion, []).append(number)
     return groups
 
 
 def _ranks(
-    fusion: Fusion, members: Sequence[Candidate], legs: Legs, wanted: Int32Array, own: Sequence[int]
+    candidates: Sequence[Candidate],
+    groups: Mapping[Fusion, Sequence[int]],
+    legs: Legs,
+    ords: Int64Array,
+    wanted: Int32Array,
+    own: Sequence[int],
 ) -> Int64Array:
-    """Ranks of the wanted documents, 0 where they are absent: int64[members, wanted]."""
-    weights = np.array([m.recipe.weights for m in members])
-    simple = len(legs) == 2 and all(len(leg) for leg in legs) and isinstance(fusion, RRF | Convex)
-    out = np.zeros((len(members), len(wanted)), np.int64)
-    quick = (weights > 0).all(axis=1) if simple else np.zeros(len(members), np.bool_)
-    if quick.any():
-        ords = union(legs)
-        totals = _totals(fusion, legs, ords, weights[quick])
-        out[quick] = _places(totals, ords, wanted, own)
-    for number in np.flatnonzero(~quick).tolist():
-        ranking = members[number].recipe.fuse(legs, sum(map(len, legs)))
-        kept = ranking.ords[~np.isin(ranking.ords, own)]
+    """Ranks of the wanted documents, 0 where they are absent: int64[candidates, wanted]."""
+    out = np.zeros((len(candidates), len(wanted)), np.int64)
+    if not len(wanted) or not len(ords):
+        return out
+    done = [number for members in groups.values() for number in members]
+    at = [np.searchsorted(ords, leg.ords) for leg in legs]
+    weights = {f: np.array([candidates[m].recipe.weights for m in members]) for f, members in groups.items()}
+    totals = [_totals(fusion, legs, at, len(ords), weights[fusion]) for fusion in groups]
+    out[done] = _places(np.concatenate(totals), ords, wanted, own)
+    for number in sorted(set(range(len(candidates))) - set(done)):
+        ranking = candidates[number].recipe.fuse(legs, len(ords))
+        kept = ranking.ords[~np.isin(ranking.ords, own)] if own else ranking.ords
         for column, ordinal in enumerate(wanted.tolist()):
-            at = np.flatnonzero(kept == ordinal)
-            out[number, column] = at[0] + 1 if len(at) else 0
+            place = np.flatnonzero(kept == ordinal)
+            out[number, column] = place[0] + 1 if len(place) else 0
     return out
 
 
-def _totals(fusion: Fusion, legs: Legs, ords: Int64Array, weights: Float64Array) -> Float64Array:
-    """Fused scores of all documents under all weights, as the fusion adds them: float32[weights, ords]."""
-    total = np.zeros((len(weights), len(ords)))
-    if isinstance(fusion, RRF):
-        for leg, ranking in enumerate(legs):
-            shares = weights[:, leg : leg + 1] / (fusion.k + np.arange(1, len(ranking) + 1))
-            total[:, np.searchsorted(ords, ranking.ords)] += shares
-    elif isinstance(fusion, Convex):
-        floors = fusion.floors or FLOORS
-        whole = weights[:, 0] + weights[:, 1]
-        for leg, ranking in enumerate(legs):
-            scale = scale_of(ranking, fusion.normalise, floors[leg])
-            part = np.full(len(ords), scale.absent)
-            part[np.searchsorted(ords, ranking.ords)] = scale.apply(ranking.scores)
-            total += (weights[:, leg] / whole)[:, None] * part
-    return total.astype(np.float32)  # type: ignore[return-value]  # rounded as rankings are
+def _totals(
+    fusion: Fusion, legs: Legs, at: Sequence[Int64Array], size: int, weights: Float64Array
+) -> NDArray[np.float32]:
+    """Fused scores of all documents under all weights, as the fusion adds them: float32[weights, size]."""
+    total = np.zeros((len(weights), size))
+    for leg, (ranking, places) in enumerate(zip(legs, at)):
+        share = weights[:, leg : leg + 1]
+        if isinstance(fusion, RRF):
+            total[:, places] += share / (fusion.k + np.arange(1, len(ranking) + 1))
+        elif isinstance(fusion, Convex):
+            scale = scale_of(ranking, fusion.normalise, (fusion.floors or FLOORS)[leg])
+            part = np.full(size, scale.absent)
+            part[places] = scale.apply(ranking.scores)
+            total += (share / weights.sum(axis=1, keepdims=True)) * part
+    return total.astype(np.float32)
 
 
-def _places(totals: Float64Array, ords: Int64Array, wanted: Int32Array, own: Sequence[int]) -> Int64Array:
+def _places(totals: NDArray[np.float32], ords: Int64Array, wanted: Int32Array, own: Sequence[int]) -> Int64Array:
     """Ranks under the house's order: score descending, then ordinal ascending. int64[weights, wanted]."""
     at = np.searchsorted(ords, wanted)
     inside = (at < len(ords)) & (ords[np.minimum(at, len(ords) - 1)] == wanted)

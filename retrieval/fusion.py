@@ -191,7 +191,8 @@ def union(rankings: Sequence[Ranking]) -> Int64Array:
     """The ordinals of all rankings, ascending, each once: int64[n]."""
     if not rankings:
         return np.empty(0, np.int64)
-    return np.unique(np.concatenate([ranking.ords for ranking in rankings])).astype(np.int64)
+    ords = np.sort(np.concatenate([ranking.ords for ranking in rankings]))
+    return ords[np.diff(ords, prepend=-1) > 0].astype(np.int64)  # np.unique hashes first, which takes longer
 
 
 def _shares(weights: Sequence[float]) -> list[float]:
