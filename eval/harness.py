@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
 from twindex.eval.addresses import Addresses, locate
 from twindex.eval.beir import Dataset
+from twindex.eval.cached_encoder import CachedEncoder
 from twindex.eval.evaluate import AVERAGES, Average, Report, report_of
-from twindex.eval.indexes import cached_path, ensure_index, index_bytes, index_config, statistics
+from twindex.eval.indexes import cached_path, ensure_index, fingerprint, index_bytes, index_config, statistics
 from twindex.eval.join import Levels, join_rankings
 from twindex.eval.legs import Leg, search, without_self
 from twindex.eval.measures import DEFAULT_MEASURES, Measure
 from twindex.eval.registry import drops_self_matches, report_split
-from twindex.eval.runs import Hits, write_run
+from twindex.eval.results import Results, RunRecord
+from twindex.eval.runs import Hits, HitTable, write_run
 from twindex.indexing.encoding import Encoder
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.snapshot import Snapshot
 from twindex.indexing.types import Progress, no_progress
 from twindex.retrieval.engine import Searcher
+from twindex.retrieval.profile import DEFAULT, Profile
 from twindex.retrieval.types import Query, Ranking
+from twindex.retrieval.view import MODES, Mode
 
-Mode = Literal["hybrid", "sparse", "dense"]
-MODES: Final[tuple[Mode, ...]] = get_args(Mode)
+#: Hits a query that are kept with the scores.
+KEPT_HITS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ class BeirOptions:
 
     ``split``: "" takes the one that the literature reports. ``k``: documents a query. ``average``: which
     queries count. ``drop_self``: whether a query may find the document of its own id; None follows the
-    collection's rule. ``cache``: folder for indexes that are made on the way.
+    collection's rule. ``profile``: how the mode hybrid fuses, None for the default. ``cache``: folder for indexes and
+    vectors that are made on the way.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -47,6 +52,7 @@ class BeirOptions:
     average: Average = "answerable"
     drop_self: bool | None = None
     analyzer: str = "english"
+    profile: Profile | None = None
     cache: Path = Path("twindex-eval")
 
     def __post_init__(self) -> None:
@@ -73,6 +79,9 @@ class BeirResult:
     index: Mapping[str, Any]
     self_matches: int
     not_indexed: int
+    config: Mapping[str, Any] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    hits: HitTable = field(default_factory=dict)
 
     @property
     def measures(self) -> dict[str, float]:
@@ -92,6 +101,7 @@ class BeirResult:
             "queries": full["queries"],
             "self_matches_dropped": self.self_matches,
             "judged_documents_not_indexed": self.not_indexed,
+            "config": dict(self.config),
             "index": dict(self.index),
             "timing": dict(self.timing),
             "per_query": full["per_query"],
@@ -130,9 +140,9 @@ def evaluate_beir(
     queries = dataset.queries(qrels)
     config = index_config(encoder if options.mode != "sparse" else None, options.analyzer)
     path = index_dir or cached_path(dataset, options.cache, config)
-    built = ensure_index(dataset, path, config, encoder=encoder if config.encoder else None, progress=progress)
+    built = ensure_index(dataset, path, config, encoder=_builder(encoder, options), progress=progress)
     drop = drops_self_matches(dataset) if options.drop_self is None else options.drop_self
-    with Searcher.open(path, encoder=encoder) as searcher, Snapshot.open(path) as snapshot:
+    with Searcher.open(path, encoder=encoder, profile=options.profile) as searcher, Snapshot.open(path) as snapshot:
         addresses = locate(snapshot, _named(qrels))
         texts = [Query(q.text) for q in queries]
         retriever = searcher.retriever(options.mode)
@@ -141,6 +151,7 @@ def evaluate_beir(
         report = score(rankings, qrels, addresses, options.measures)
         if run_file is not None:
             write_run(run_file, hit_table(list(qrels), rankings, snapshot), f"twindex-{options.mode}")
+        hits = hit_table(list(qrels), [r.cut(KEPT_HITS) for r in rankings], snapshot)
         index = {"path": str(path), "bytes": index_bytes(path), **statistics(snapshot)}
     return BeirResult(
         dataset.name,
@@ -152,7 +163,49 @@ def evaluate_beir(
         index,
         dropped,
         sum(d not in addresses.ordinals for documents in qrels.values() for d in documents),
+        _config(options, drop, encoder),
+        dataset.digests([options.split]),
+        hits,
     )
+
+
+def store_result(result: BeirResult, store: Results) -> str:
+    """Keep a result in a store; the id of the run, which is the same for the same files and settings."""
+    name = {"dataset": result.dataset, "split": result.split, "config": dict(result.config)}
+    run_id = fingerprint(name | {"hashes": dict(result.hashes)})
+    record = RunRecord(
+        run_id,
+        result.dataset,
+        result.split,
+        result.mode,
+        result.config,
+        result.hashes,
+        {k: v for k, v in result.index.items() if k != "path"},
+        len(result.report.queries),
+    )
+    store.add(record, result.report, result.timing, result.hits)
+    return run_id
+
+
+def _builder(encoder: Encoder | None, options: BeirOptions) -> Encoder | None:
+    """What encodes documents: vectors that any run has made are not made again."""
+    if encoder is None or options.mode == "sparse":
+        return None
+    return CachedEncoder(encoder, options.cache / "vectors")
+
+
+def _config(options: BeirOptions, drop: bool, encoder: Encoder | None) -> dict[str, Any]:
+    """Everything besides the files that shapes the values."""
+    hybrid = (options.profile or DEFAULT).to_dict() if options.mode == "hybrid" else None
+    return {
+        "mode": options.mode,
+        "k": options.k,
+        "analyzer": options.analyzer,
+        "drop_self": drop,
+        "measures": [str(m) for m in options.measures],
+        "encoder": encoder.info.to_dict() if encoder is not None and options.mode != "sparse" else None,
+        "profile": hybrid,
+    }
 
 
 def cut(leg: Leg, query_ids: Sequence[str], addresses: Addresses, k: int, *, drop: bool) -> tuple[list[Ranking], int]:

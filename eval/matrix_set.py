@@ -16,7 +16,7 @@ from twindex.eval.beir import Dataset
 from twindex.eval.cached_encoder import CachedEncoder
 from twindex.eval.candidates import Candidate, standard_candidates
 from twindex.eval.evaluate import Report
-from twindex.eval.harness import hit_table, score
+from twindex.eval.harness import KEPT_HITS, hit_table, score
 from twindex.eval.indexes import cached_path, ensure_index, fingerprint, index_config, leg_bytes, statistics
 from twindex.eval.latency import latencies
 from twindex.eval.legs import Leg, search, without_self
@@ -40,8 +40,6 @@ VERSION: Final = 1
 SYSTEMS: Final = ("bm25", "dense", "rrf", "convex", "tuned")
 #: Splits that may be trained on, the larger first.
 TRAINING: Final = ("train", "dev")
-#: Hits a query that are kept with the scores.
-KEPT_HITS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,98 @@
+"""What the commands of ``twindex eval`` share: options, and how names become data sets, encoders and stores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from twindex.api.cli.console import emit_json
+from twindex.api.settings import Settings
+from twindex.eval.beir import Dataset
+from twindex.eval.registry import find_dataset
+from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
+from twindex.indexing.encoding import Encoder
+from twindex.indexing.errors import ConfigError
+from twindex.indexing.types import Progress
+
+#: Where a JSON document goes when it is to be printed.
+STDOUT = Path("-")
+
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write one JSON document; '-' prints it.", show_default=False),
+]
+DataFolder = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder of collections by name.", show_default="$TWINDEX_DATA"),
+]
+CacheFolder = Annotated[
+    Path | None,
+    typer.Option("--cache", help="Folder for indexes, vectors and legs.", show_default="$TWINDEX_CACHE/eval"),
+]
+ResultsFile = Annotated[
+    Path | None,
+    typer.Option("--results", help="DuckDB file of all runs.", show_default="results.duckdb in the cache"),
+]
+EncoderName = Annotated[str, typer.Option("--encoder", metavar="NAME", help="Dense encoder.")]
+Device = Annotated[str | None, typer.Option("--device", help="Where to encode: cpu, cuda, cuda:N.", show_default="cpu")]
+Split = Annotated[str, typer.Option("--split", help="Judged split.", show_default="the one that is reported")]
+Measures = Annotated[str, typer.Option("--measures", help="Also as in AP@100, Success@5, P(rel=2)@10, judged@10.")]
+
+DEFAULT: Final = DEFAULT_ENCODER
+MEASURES: Final = "nDCG@10 R@100 AP RR@10"
+
+
+def cache_folder(given: Path | None) -> Path:
+    """The folder for what can be made again."""
+    return given or Settings.from_environment().cache / "eval"
+
+
+def results_file(given: Path | None, cache: Path) -> Path:
+    """The store of results."""
+    return given or cache / "results.duckdb"
+
+
+def data_folder(given: Path | None) -> Path | None:
+    """The folder of collections, None if there is none."""
+    return given or Settings.from_environment().data
+
+
+def needed_data_folder(given: Path | None) -> Path:
+    """The folder of collections.
+
+    Raises:
+        ConfigError: If none was given, or it is not there.
+    """
+    folder = data_folder(given)
+    if folder is None or not folder.is_dir():
+        raise ConfigError(
+            f"folder of collections {folder}" if folder else "no folder of collections",
+            expected="a folder that holds collections in BEIR's layout by name",
+            remedy="name it with --data, or set TWINDEX_DATA",
+        )
+    return folder
+
+
+def dataset_from(name: str, data: Path | None, *, download: bool = False, progress: Progress) -> Dataset:
+    """A data set by path or by name."""
+    return find_dataset(name, root=data_folder(data), download=download, progress=progress)
+
+
+def encoder_from(name: str, device: str | None = None) -> Encoder:
+    """The encoder of that name."""
+    return resolve_encoder(name, device=device, cache_dir=Settings.from_environment().cache)
+
+
+def tell(value: Any, target: Path | None) -> bool:
+    """Write a JSON document where it was asked for; whether standard output is taken by it."""
+    if target is None:
+        return False
+    if target == STDOUT:
+        emit_json(value)
+        return True
+    text = json.dumps(value, ensure_ascii=False, indent=1)
+    target.write_bytes((text + "\n").encode("utf-8", "backslashreplace"))
+    return False
