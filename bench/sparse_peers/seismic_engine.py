@@ -1,0 +1,86 @@
+"""Seismic: clustered inverted lists with summaries, approximate; its settings tuned for a recall."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sparse_store import Corpus
+
+from sparse_peers.base import Engine, Hits, empty_hits
+
+
+class Seismic(Engine):
+    """SeismicIndex with the settings of its authors for SPLADE, scaled to the corpus by its own defaults.
+
+    ``variants``: query_cut and heap_factor; the fastest that reaches the wanted recall is used.
+    """
+
+    packages = ("pyseismic-lsr",)
+    kinds = ("impact",)
+    exact = False
+    formula = None
+    variants = tuple(f"cut={cut} heap={heap}" for cut in (3, 5, 8, 12, 20, 40) for heap in (0.7, 0.8, 0.9, 1.0))
+    note = "n_postings 3500, summary_energy 0.4, centroid_fraction 0.1 (its defaults)"
+
+    def build(self, corpus: Corpus, folder: Path) -> None:
+        """From the arrays, in memory; all cores."""
+        import seismic
+
+        dataset = seismic.SeismicDataset(corpus.vocabulary)
+        offsets, components = np.array(corpus.array("doc_ptr")), np.array(corpus.array("doc_ids"))
+        names = np.array([str(d) for d in range(corpus.size)], dtype=seismic.get_seismic_string())
+        values = np.array(corpus.array("doc_values"), np.float32)
+        dataset.add_documents_by_id(names, components, values, offsets)
+        index = seismic.SeismicIndex.build_from_dataset(dataset)
+        index.save(str(folder / "index"))
+
+    def open(self, corpus: Corpus, folder: Path) -> None:
+        """Load; queries as arrays of strings, which is what it takes."""
+        import seismic
+
+        path = next(folder.glob("index*"))
+        self._index: Any = seismic.SeismicIndex.load(str(path))
+        kind = seismic.get_seismic_string()
+        self._ids = np.array([str(q) for q in range(corpus.queries)], dtype=kind)
+        queries = corpus.first_queries(corpus.queries)
+        self._terms = [np.array([str(t) for t in ids.tolist()], dtype=kind) for ids, _ in queries]
+        self._weights = [weights.astype(np.float32) for _, weights in queries]
+        self.use(self.variants[-1])
+
+    def use(self, variant: str) -> None:
+        """Set query_cut and heap_factor."""
+        cut, heap = (part.split("=")[1] for part in variant.split())
+        self._cut, self._heap = int(cut), float(heap)
+
+    def batch(self, count: int, k: int, threads: int) -> Any:
+        """One call for all."""
+        return self._index.batch_search(
+            self._ids[:count],
+            self._terms[:count],
+            self._weights[:count],
+            k=k,
+            query_cut=self._cut,
+            heap_factor=self._heap,
+            num_threads=threads,
+        )
+
+    def one(self, number: int, k: int) -> Any:
+        """A call for one."""
+        return self._index.search(
+            str(number),
+            self._terms[number],
+            self._weights[number],
+            k=k,
+            query_cut=self._cut,
+            heap_factor=self._heap,
+        )
+
+    def hits(self, raw: Any, count: int, k: int) -> Hits:
+        """(query, score, document) triples to arrays."""
+        out = empty_hits(count, k)
+        for found in raw:
+            for rank, (query, score, document) in enumerate(found):
+                out[0][int(query), rank], out[1][int(query), rank] = int(document), score
+        return out

@@ -1,0 +1,140 @@
+"""One engine in one process: builds its index, or answers the bench's requests, one JSON line each.
+
+python bench/sparse_worker.py build ENGINE CORPUS INDEX
+python bench/sparse_worker.py serve ENGINE CORPUS INDEX
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from sparse_peers import make
+from sparse_peers.base import Engine
+from sparse_store import Corpus
+
+
+def main() -> None:
+    """Build, or serve until the input ends."""
+    mode, name, corpus_folder, index_folder = sys.argv[1:5]
+    answers = _private_stdout()
+    engine, corpus, folder = make(name), Corpus(Path(corpus_folder)), Path(index_folder)
+    if mode == "build":
+        _say(answers, _build(engine, corpus, folder))
+        return
+    server = Server(engine, corpus, folder)
+    for line in sys.stdin:
+        request = json.loads(line)
+        _say(answers, getattr(server, request.pop("do"))(**request))
+
+
+def _private_stdout() -> TextIO:
+    """The pipe to the bench; whatever the engine prints goes to the log."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return answers
+
+
+def _say(answers: TextIO, value: dict[str, Any]) -> None:
+    answers.write(json.dumps(value) + "\n")
+    answers.flush()
+
+
+def _peak() -> int:
+    """Greatest resident memory of this process so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _build(engine: Engine, corpus: Corpus, folder: Path) -> dict[str, Any]:
+    started = time.perf_counter()
+    engine.build(corpus, folder)
+    seconds = time.perf_counter() - started
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return {"seconds": seconds, "peak": _peak(), "bytes": size, "versions": engine.versions()}
+
+
+class Server:
+    """The requests; the arguments of each method are the keys of its JSON object."""
+
+    def __init__(self, engine: Engine, corpus: Corpus, folder: Path) -> None:
+        self.engine, self.corpus, self.folder = engine, corpus, folder
+
+    def open(self) -> dict[str, Any]:
+        """Open the index."""
+        started = time.perf_counter()
+        self.engine.open(self.corpus, self.folder)
+        return {"seconds": time.perf_counter() - started, "versions": self.engine.versions()}
+
+    def tune(self, k: int, count: int, exact: str, floor: float, budget: float) -> dict[str, Any]:
+        """Time every strategy on the first queries; the fastest whose recall of the exact list reaches the floor."""
+        table: dict[str, Any] = {}
+        for variant in self.engine.variants:
+            self.engine.use(variant)
+            self.engine.batch(1, k, 1)
+            started = time.perf_counter()
+            self.engine.batch(max(1, count // 20), k, 1)
+            probe = (time.perf_counter() - started) * 20
+            n = max(1, count // 20) if probe > budget else count
+            spent = []
+            for _ in range(2):
+                started = time.perf_counter()
+                raw = self.engine.batch(n, k, 1)
+                spent.append(time.perf_counter() - started)
+            recall = 1.0 if self.engine.exact else _recall(self.engine.hits(raw, n, k)[0], exact, k)
+            table[variant] = {"qps": n / min(spent), "recall": recall}
+        good = [v for v in table if table[v]["recall"] >= floor] or [max(table, key=lambda v: table[v]["recall"])]
+        best = max(good, key=lambda v: float(table[v]["qps"]))
+        self.engine.use(best)
+        return {"best": best, "table": table}
+
+    def use(self, variant: str) -> dict[str, Any]:
+        """Search by a strategy."""
+        self.engine.use(variant)
+        return {}
+
+    def batch(self, k: int, threads: int, count: int) -> dict[str, Any]:
+        """Seconds of one batch."""
+        started = time.perf_counter()
+        self.engine.batch(count, k, threads)
+        return {"seconds": time.perf_counter() - started}
+
+    def latency(self, k: int, count: int) -> dict[str, Any]:
+        """Seconds of single queries, one after the other on one thread, after a few for warming."""
+        for number in range(min(5, count)):
+            self.engine.one(number, k)
+        spent = []
+        for number in range(count):
+            started = time.perf_counter()
+            self.engine.one(number, k)
+            spent.append(time.perf_counter() - started)
+        return {"seconds": spent}
+
+    def hits(self, k: int, count: int, out: str, threads: int = 1) -> dict[str, Any]:
+        """Write the lists of the first queries to a file."""
+        docs, scores = self.engine.hits(self.engine.batch(count, k, threads), count, k)
+        np.savez(out, docs=docs, scores=scores)
+        return {}
+
+    def memory(self) -> dict[str, Any]:
+        """Greatest resident memory."""
+        return {"peak": _peak()}
+
+
+def _recall(docs: np.ndarray, exact: str, k: int) -> float:
+    """Mean share of the exact list that was found."""
+    wanted = np.load(exact)["docs"][: len(docs), :k]
+    shares = [
+        len(np.intersect1d(found, true[true >= 0])) / max(1, int((true >= 0).sum()))
+        for found, true in zip(docs, wanted, strict=True)
+    ]
+    return float(np.mean(shares))
+
+
+if __name__ == "__main__":
+    main()
