@@ -74,7 +74,12 @@ class HybridRetriever:
         Raises:
             QueryError: If there is no such ordinal.
         """
-        return self.explain_fused(query, ord_, self.fuse([query], 1)[0])
+        fused = self.fuse([query], 1)[0]
+        if not any(ord_ in ranking.ords for ranking in fused.legs):
+            for leg in self.legs[:1]:
+                leg.explain(query, ord_)  # says so if there is no such ordinal
+            return Explanation(0.0, f"{fused.recipe.fusion.name}: no leg has the document among its candidates")
+        return self.explain_fused(query, ord_, fused)
 
     def explain_fused(self, query: Query, ord_: int, fused: Fused) -> Explanation:
         """The same from rankings that are there already."""

@@ -47,10 +47,15 @@ class RerankedRetriever:
         return Run(tuple(self._rerank(query, ranking).cut(k) for query, ranking in zip(asked, run)), run.table)
 
     def explain(self, query: Query, ord_: int) -> Explanation:
-        """The reranker's score, because of the candidate's place in the base ranking."""
+        """The reranker's score, because of the candidate's place in the base ranking.
+
+        Raises:
+            QueryError: If there is no such ordinal.
+        """
         candidates = self.base.retrieve([query], self.depth)[0]
         ranking = self._rerank(query, candidates)
         if ord_ not in ranking.ords:
+            self.base.explain(query, ord_)  # says so if there is no such ordinal
             return Explanation(0.0, f"not among the {self.depth} candidates of {self.base.name}")
         place = ranking.ords.tolist().index(ord_)
         before = candidates.ords.tolist().index(ord_) + 1
