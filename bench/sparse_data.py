@@ -15,8 +15,8 @@ What is followed, and where it is from:
 - SPLADE (CoCondenser EnsembleDistil): 119 non-zeros a document, 43 a query (S. Bruch, F. M. Nardini, C. Rulli, R.
   Venturini, "Efficient Inverted Indexes for Approximate Retrieval over Learned Sparse Representations",
   arXiv:2404.18812, section 4), over 30,522 word pieces of which about 28,000 are used (arXiv:2110.11540). Their
-  figure 1: half a document's non-zeros hold about three quarters of its weight, as do a query's ten greatest. Impacts are whole
-  numbers 1..255, as such vectors are commonly indexed.
+  figure 1: half a document's non-zeros hold about three quarters of its weight, as do a query's ten greatest.
+  Impacts are whole numbers 1..255, as such vectors are commonly indexed.
 - Inference-free ("idf"): about 120 non-zeros a document, queries of 6 word pieces weighted by the idf of the text alone
   (Z. Geng, Y. Wang, D. Ru, Y. Yang, arXiv:2411.04403).
 
@@ -91,7 +91,8 @@ def generate(folder: Path, name: str) -> Corpus:
         writer.add(chunk)
         queries += chunk_queries(recipe, table, chunk, own, number)
     generator(SEED, 4).shuffle(queries)  # type: ignore[arg-type]
-    return writer.finish(queries[:QUERIES], seed=SEED, style=recipe.style)
+    documents = name.replace("idf-", "vectors-").replace("splade-", "vectors-")
+    return writer.finish(queries[:QUERIES], seed=SEED, style=recipe.style, documents_of=documents)
 
 
 def _sizes(documents: int) -> Iterator[int]:

@@ -1,0 +1,260 @@
+"""One corpus, all engines: every engine in a process of its own, measured in turns so that noise hits all alike."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sparse_exact import exact_lists
+from sparse_oracle import Oracle
+from sparse_peers import make
+from sparse_store import Corpus
+
+HERE = Path(__file__).resolve().parent
+DEPTHS = (10, 1_000)
+CHECKED = 100
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to measure. ``pythons``: interpreter of an engine, where not this one; ``budget``: seconds of one batch."""
+
+    cache: Path
+    pythons: dict[str, str]
+    repeat: int
+    budget: float
+    threads: int
+
+
+class Worker:
+    """The process of one engine; requests wait for their answers."""
+
+    def __init__(self, plan: Plan, mode: str, engine: str, corpus: Corpus) -> None:
+        folder = index_folder(plan, engine, corpus)
+        log = folder.with_suffix(".log").open("a")
+        command = [plan.pythons.get(engine, sys.executable), str(HERE / "sparse_worker.py")]
+        paths = [str(HERE), str(HERE.parent / "tests" / "types")]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+        self.engine = engine
+        self._process = subprocess.Popen(
+            [*command, mode, engine, str(corpus.folder), str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=environment,
+        )
+
+    def ask(self, do: str, **arguments: object) -> Result:
+        """One request."""
+        if self._process.stdin is None:
+            raise RuntimeError("no pipe")
+        try:
+            self._process.stdin.write(json.dumps({"do": do} | arguments) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        return self.answer()
+
+    def answer(self) -> Result:
+        """The next line, or an error if the process died."""
+        line = self._process.stdout.readline() if self._process.stdout else ""
+        if not line:
+            raise RuntimeError(f"the process of {self.engine} ended with {self._process.wait()}; see its log")
+        answer: Result = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """End it."""
+        if self._process.stdin:
+            self._process.stdin.close()
+        self._process.wait(timeout=60)
+
+
+def index_folder(plan: Plan, engine: str, corpus: Corpus) -> Path:
+    """Where an engine keeps its index of a corpus. Corpora that differ in their queries only share it."""
+    return plan.cache / "indexes" / str(corpus.meta.get("documents_of", corpus.name)) / engine
+
+
+def build(plan: Plan, engine: str, corpus: Corpus) -> Result:
+    """Build unless it was built; what it took, or the reason why not."""
+    folder = index_folder(plan, engine, corpus)
+    done = folder.with_suffix(".json")
+    if done.exists():
+        built: Result = json.loads(done.read_text())
+        return built
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    say(f"{corpus.name}: building {engine}")
+    try:
+        worker = Worker(plan, "build", engine, corpus)
+        result = worker.answer()
+        worker.close()
+    except RuntimeError as error:
+        return {"reason": f"did not build: {error}"}
+    done.write_text(json.dumps(result))
+    return result
+
+
+def unfit(engine: str, corpus: Corpus) -> str:
+    """Why an engine is not asked, or nothing."""
+    peer = make(engine)
+    if corpus.size > peer.most_documents:
+        return peer.reason
+    return ""
+
+
+def measure(plan: Plan, engines: list[str], corpus: Corpus) -> dict[str, Result]:
+    """Everything about the engines on one corpus."""
+    results: dict[str, Result] = {}
+    for engine in engines:
+        reason = unfit(engine, corpus)
+        results[engine] = {"reason": reason} if reason else {"build": build(plan, engine, corpus)}
+        if "reason" in results[engine].get("build", {}):
+            results[engine] = results[engine]["build"]
+    exact = exact_lists(corpus)
+    with serving(plan, results, corpus) as workers:
+        for k in DEPTHS:
+            if k <= corpus.size:
+                _tune(plan, workers, results, corpus, exact, k)
+                _throughput(plan, workers, results, corpus, k)
+                _latency(plan, workers, results, corpus, k)
+        for worker in workers:
+            results[worker.engine]["peak"] = worker.ask("memory")["peak"]
+    return results
+
+
+@contextmanager
+def serving(plan: Plan, results: dict[str, Result], corpus: Corpus) -> Iterator[list[Worker]]:
+    """A worker for each built engine, its index open; one that fails is left out, with the reason."""
+    workers: list[Worker] = []
+    try:
+        for engine, result in results.items():
+            if "reason" in result:
+                continue
+            worker = Worker(plan, "serve", engine, corpus)
+            try:
+                result["open"] = worker.ask("open")
+                workers.append(worker)
+            except RuntimeError as error:
+                result["reason"] = str(error)
+        yield workers
+    finally:
+        for worker in workers:
+            worker.close()
+
+
+def _tune(plan: Plan, workers: list[Worker], results: dict[str, Result], corpus: Corpus, exact: Path, k: int) -> None:
+    """Strategies chosen, code compiled and caches filled; then the lists are checked."""
+    count = min(corpus.queries, 200)
+    for worker in workers:
+        say(f"{corpus.name}: k={k}, choosing for {worker.engine}")
+        result = results[worker.engine]
+        result.setdefault("tuned", {})[k] = worker.ask(
+            "tune", k=k, count=count, exact=str(exact), floor=0.95, budget=4 * plan.budget
+        )
+        for threads in {1, plan.threads}:
+            worker.ask("batch", k=k, threads=threads, count=1)
+        result.setdefault("check", {})[k] = _check(plan, worker, corpus, exact, k)
+
+
+def _throughput(plan: Plan, workers: list[Worker], results: dict[str, Result], corpus: Corpus, k: int) -> None:
+    for threads in sorted({1, plan.threads}):
+        say(f"{corpus.name}: k={k}, {threads} thread(s), {plan.repeat} rounds")
+        sizes = {worker.engine: _size(plan, worker, corpus, k, threads) for worker in workers}
+        spent: dict[str, list[float]] = {worker.engine: [] for worker in workers}
+        for turn in range(plan.repeat):
+            for worker in workers[turn % len(workers) :] + workers[: turn % len(workers)]:
+                count, passes = sizes[worker.engine]
+                answer = worker.ask("batch", k=k, threads=threads, count=count, passes=passes)
+                spent[worker.engine].append(answer["seconds"])
+        for engine, seconds in spent.items():
+            count, passes = sizes[engine]
+            rates = [count * passes / one for one in seconds]
+            results[engine].setdefault("qps", {})[f"{k}/{threads}"] = {
+                "median": statistics.median(rates),
+                "all": rates,
+                "queries": count,
+                "passes": passes,
+            }
+
+
+def _size(plan: Plan, worker: Worker, corpus: Corpus, k: int, threads: int) -> tuple[int, int]:
+    """How many of the first queries fit the budget, 20 at least, and how often all of them do."""
+    probe = min(20, corpus.queries)
+    seconds = min(worker.ask("batch", k=k, threads=threads, count=probe)["seconds"] for _ in range(2))
+    fits = int(plan.budget / max(seconds, 1e-9) * probe)
+    return max(min(corpus.queries, fits), probe), max(1, fits // corpus.queries)
+
+
+def _latency(plan: Plan, workers: list[Worker], results: dict[str, Result], corpus: Corpus, k: int) -> None:
+    for worker in workers:
+        rate = results[worker.engine]["qps"][f"{k}/1"]["median"]
+        count = max(min(corpus.queries, int(rate * 2 * plan.budget)), 20)
+        seconds = np.array(worker.ask("latency", k=k, count=count)["seconds"])
+        results[worker.engine].setdefault("latency", {})[k] = {
+            "p50": float(np.percentile(seconds, 50)),
+            "p99": float(np.percentile(seconds, 99)),
+            "queries": count,
+        }
+
+
+def _check(plan: Plan, worker: Worker, corpus: Corpus, exact: Path, k: int) -> Result:
+    """Are the lists what exhaustive scoring gives?
+
+    Ours: every query, the very same documents and scores. A peer that calls itself exact: the scores of its list are
+    those of the best by its own formula, on the first queries, within its tolerance. Others: recall.
+    """
+    peer = make(worker.engine)
+    ours = worker.engine == "twindex"
+    count = corpus.queries if ours or not peer.exact else min(CHECKED, corpus.queries)
+    if peer.exact and peer.formula is None:
+        return {"kind": "not checked"}
+    if not ours and peer.exact and k > 10:
+        return {"kind": "checked at k=10"}
+    out = plan.cache / f"hits-{corpus.name}-{worker.engine}-{k}.npz"
+    worker.ask("hits", k=k, count=count, out=str(out))
+    found = np.load(out)
+    docs, scores = found["docs"], found["scores"]
+    out.unlink()
+    wanted = np.load(exact)
+    if ours:
+        same = [_same(docs[q], scores[q], wanted["docs"][q, :k], wanted["scores"][q, :k]) for q in range(count)]
+        return {"kind": "identical", "good": int(sum(same)), "of": count}
+    if not peer.exact:
+        hit = [np.isin(wanted["docs"][q, :k], docs[q]).mean() for q in range(count)]
+        return {"kind": "recall", "value": float(np.mean(hit))}
+    worst = _worst(corpus, peer.formula, scores, k)
+    return {"kind": "scores", "worst": worst, "good": worst <= peer.score_tolerance, "of": count}
+
+
+def _same(docs: Any, scores: Any, true_docs: Any, true_scores: Any) -> bool:
+    return bool(np.array_equal(docs, true_docs) and np.array_equal(scores, true_scores))
+
+
+def _worst(corpus: Corpus, formula: Any, scores: Any, k: int) -> float:
+    """Greatest relative difference of the sorted scores from the oracle's, over the queries of ``scores``."""
+    oracle = Oracle(corpus, formula)
+    worst = 0.0
+    for number, row in enumerate(scores):
+        true = np.sort(oracle.scores(number))[::-1][:k]
+        given = np.sort(row)[::-1][: len(true)]
+        worst = max(worst, float(np.max(np.abs(given - true) / max(true[0], 1e-9))))
+    return worst
+
+
+def say(text: str) -> None:
+    """A line of progress."""
+    print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
