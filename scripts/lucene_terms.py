@@ -22,7 +22,10 @@ from twindex.retrieval.interop.lucene import LuceneEnglish, crossing, lucene_ver
 
 SHOWN = 20
 LAST = 0x10FFFF
-SPECIAL = "abzAZ019_.,:;'\"’＇·-#* \n\u00ad\u0301\u200b\u200c\u200d\u202f\ufe0e\ufe0f\u20e3אעصカーひ東한กຂ🐝👩🏽🇩🇪🏴\U000e0067\U000e007f𝔘𠀋"
+SPECIAL = (
+    "abzAZ019_.,:;'\"’＇·-#* \n\u00ad\u0301\u200b\u200c\u200d\u202f\ufe0e\ufe0f\u20e3"
+    "אעصカーひ東한กຂ🐝👩🏽🇩🇪🏴\U000e0067\U000e007f𝔘𠀋"
+)
 
 
 def corpus_texts(path: Path) -> Iterator[str]:
@@ -58,7 +61,7 @@ def compare(name: str, texts: Iterable[str], reference: LuceneEnglish) -> int:
             different += 1
             if different <= SHOWN:
                 at = next((i for i, (a, b) in enumerate(zip(mine, theirs)) if a != b), min(len(mine), len(theirs)))
-                print(f"  {name}: {ascii(mine[at - 1 : at + 3])} here, {ascii(theirs[at - 1 : at + 3])} in Lucene")
+                print(f"  {name}: {mine[at - 1 : at + 3]!a} here, {theirs[at - 1 : at + 3]!a} in Lucene")
     seconds = time.perf_counter() - started
     print(f"{name}: {count:,} texts, {terms:,} terms, {different} texts differ ({seconds:.0f} s)", flush=True)
     return different
