@@ -188,6 +188,7 @@ def _throughput(plan: Plan, workers: list[Worker], results: dict[str, Result], c
                 "all": rates,
                 "queries": count,
                 "passes": passes,
+                "partial": count < corpus.queries,
             }
 
 

@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from sparse_kernels import counted
 from sparse_store import Array, Corpus, CorpusWriter, exists
 
 from twindex.indexing.analysis import Vocabulary, get_analyzer
@@ -49,6 +48,8 @@ def prepare(data: Path, name: str, folder: Path) -> Corpus:
     """Write the corpus, unless it is there."""
     if exists(folder):
         return Corpus(folder)
+    from sparse_kernels import counted  # numba: only where corpora are made
+
     analyzer, vocabulary = get_analyzer(ANALYZER), Vocabulary()
     parts = folders(data, name)
     batches = []

@@ -1,0 +1,110 @@
+"""The promises about sparse search, compared with what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One promise. ``met`` None = not measured."""
+
+    bar: str
+    measured: str
+    met: bool | None
+
+    @property
+    def word(self) -> str:
+        return "not measured" if self.met is None else "met" if self.met else "NOT MET"
+
+
+def verdicts(measured: list[Result], built: list[Result]) -> Iterator[Verdict]:
+    """Every bar."""
+    by_name = {result["corpus"]["name"]: result for result in measured}
+    both = ("bm25s", "pisa")
+    for name, times, against in (
+        ("scifact", 2.0, both),
+        ("acm-cr", 4.0, both),
+        ("all", 4.0, both),
+        ("bm25-1m", 2.0, ("pisa",)),
+        ("bm25-8.8m", 2.0, ("pisa",)),
+    ):
+        yield _faster(by_name, name, times, against, f"BM25 exact, {name}, k = 10, 1 thread")
+    for name in ("idf-1m", "splade-1m"):
+        yield _faster(by_name, name, 5.0, ("pisa",), f"learned sparse exact, {name}, k = 10, 1 thread")
+    for name in ("idf-1m", "splade-1m"):
+        bar = f"learned sparse at 95 % recall, {name}, k = 10, 1 thread"
+        yield _faster(by_name, name, 1.0, ("seismic",), bar, ours="twindex-95")
+    yield _same_lists(measured)
+    yield _client_side(by_name)
+    for result in measured:
+        yield _threads(result)
+    for result in built:
+        yield _building(result)
+
+
+def _median(result: Result | None, engine: str, key: str = "10/1") -> float | None:
+    found = (result or {}).get("engines", {}).get(engine, {}).get("qps", {}).get(key)
+    return float(found["median"]) if found else None
+
+
+def _faster(
+    by_name: dict[str, Result], name: str, times: float, against: tuple[str, ...], bar: str, ours: str = "twindex"
+) -> Verdict:
+    result = by_name.get(name)
+    mine = _median(result, ours)
+    rates = {peer: rate for peer in against if (rate := _median(result, peer)) is not None}
+    text = f"{bar}: at least {times:g}x {' and '.join(against)}"
+    if mine is None or not rates:
+        return Verdict(text, "", None)
+    best = max(rates, key=lambda peer: rates[peer])
+    ratio = mine / rates[best]
+    return Verdict(text, f"{ratio:.2f}x ({mine:,.0f} to {best}'s {rates[best]:,.0f} QPS)", ratio >= times)
+
+
+def _same_lists(measured: list[Result]) -> Verdict:
+    text = "identical lists to exhaustive scoring on every query, k = 10 and 1000"
+    checks = [
+        (result["corpus"]["name"], k, check)
+        for result in measured
+        for k, check in result["engines"].get("twindex", {}).get("check", {}).items()
+    ]
+    if not checks:
+        return Verdict(text, "", None)
+    bad = [f"{name} k = {k}: {c['of'] - c['good']} of {c['of']}" for name, k, c in checks if c["good"] != c["of"]]
+    total = sum(check["of"] for _, _, check in checks)
+    return Verdict(text, f"{total:,} lists, differences: {', '.join(bad) or 'none'}", not bad)
+
+
+def _client_side(by_name: dict[str, Result]) -> Verdict:
+    text = "inference-free p50 at most 1.1x our BM25 p50 (1M generated documents each)"
+    found = [
+        by_name.get(name, {}).get("engines", {}).get("twindex", {}).get("latency", {}).get("10")
+        for name in ("idf-1m", "bm25-1m")
+    ]
+    if None in found:
+        return Verdict(text, "", None)
+    sparse, lexical = (one["p50"] * 1e6 for one in found)
+    return Verdict(text, f"{sparse / lexical:.2f}x ({sparse:,.0f} to {lexical:,.0f} us)", sparse <= 1.1 * lexical)
+
+
+def _threads(result: Result) -> Verdict:
+    name, threads = result["corpus"]["name"], result["threads"]
+    text = f"two threads at least 1.8x one on batches, {name}"
+    one, two = _median(result, "twindex", "10/1"), _median(result, "twindex", "10/2")
+    if threads < 2 or one is None or two is None:
+        return Verdict(text, "", None)
+    return Verdict(text, f"{two / one:.2f}x", two >= 1.8 * one)
+
+
+def _building(result: Result) -> Verdict:
+    text = f"building {result['building']} from text at least 1.5x bm25s's docs/s"
+    engines = result["engines"]
+    rates = [engines.get(name, {}).get("median") for name in ("twindex", "bm25s")]
+    if None in rates:
+        return Verdict(text, "", None)
+    return Verdict(text, f"{rates[0] / rates[1]:.2f}x ({rates[0]:,.0f} to {rates[1]:,.0f})", rates[0] >= 1.5 * rates[1])
