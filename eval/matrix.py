@@ -74,10 +74,22 @@ def judged_sets(root: Path, names: Sequence[str] = ()) -> list[tuple[Dataset, st
     return found
 
 
-def run_matrix(options: MatrixOptions, encoder: Encoder, *, progress: Progress = no_progress) -> dict[str, Any]:
+def run_matrix(
+    options: MatrixOptions,
+    encoder: Encoder,
+    *,
+    others: Mapping[str, Encoder] | None = None,
+    progress: Progress = no_progress,
+) -> dict[str, Any]:
     """Run what is missing, compare, and leave the summary in the store; the summary.
 
     Each set is stored when it is done, so that an interrupted run goes on where it was.
+
+    Args:
+        options: What to run.
+        encoder: Encoder of the dense leg.
+        others: Encoders of some sets, by name, in its place.
+        progress: Called while it runs.
 
     Raises:
         CorpusError: If a collection cannot be read.
@@ -97,7 +109,8 @@ def run_matrix(options: MatrixOptions, encoder: Encoder, *, progress: Progress =
                 options.depth,
                 options.cache,
             )
-            summaries.append(run_set(task, store, encoder, progress=progress))
+            model = (others or {}).get(dataset.name, encoder)
+            summaries.append(run_set(task, store, model, progress=progress))
         progress("sets", len(sets), len(sets))
         return summarise(store, summaries, options)
 

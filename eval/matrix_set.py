@@ -125,6 +125,7 @@ def run_set(task: SetTask, store: Results, encoder: Encoder, *, progress: Progre
         with Searcher.open(path, encoder=encoder) as plain:
             speed = latencies(plain, legs.texts)
         summary = _run_systems(bench, legs, speed, store, key)
+    summary["encoder"] = encoder.info.name
     summary["seconds"] = {"index": built.seconds, "total": time.perf_counter() - started}
     store.put_note(_note(key), summary)
     return summary

@@ -32,11 +32,11 @@ def write_report(options: ReportOptions) -> ReportData:
         CorruptIndexError: If the result file cannot be opened.
     """
     if not options.results.exists():
-        raise ConfigError(f"no result file at {options.results}", remedy="run: twindex eval beir DIR ... --matrix")
+        raise ConfigError(f"no result file at {options.results}", remedy="run: twindex eval matrix")
     with Results(options.results) as store:
         data = gather(store)
     if not data.sets:
-        raise ConfigError("no matrix in the result file", remedy="run: twindex eval beir DIR ... --matrix")
+        raise ConfigError("no matrix in the result file", remedy="run: twindex eval matrix")
     if options.markdown is not None:
         options.markdown.write_text(render_markdown(data), encoding="utf-8")
     if options.html is not None:

@@ -149,6 +149,16 @@ class Results:
             "select document_id, score from hits where run_id = ? and query_id = ? order by rank", [run_id, query_id]
         ).fetchall()
 
+    def all_hits(self, run_id: str) -> dict[str, list[str]]:
+        """The first documents of every query, best first."""
+        rows = self._db.execute(
+            "select query_id, document_id from hits where run_id = ? order by query_id, rank", [run_id]
+        ).fetchall()
+        out: dict[str, list[str]] = {}
+        for query, document in rows:
+            out.setdefault(query, []).append(document)
+        return out
+
     def scores(self, run_id: str, average: str) -> dict[str, float]:
         """Measure -> average over the given queries."""
         rows = self._db.execute(
