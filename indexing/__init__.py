@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from twindex.indexing.directory import Directory, FileDirectory, MemoryDirectory
     from twindex.indexing.encoders.hashing import HashingEncoder
     from twindex.indexing.encoders.resolve import resolve_encoder
-    from twindex.indexing.encoding import Encoder, EncoderInfo
+    from twindex.indexing.encoding import Encoder, EncoderInfo, SparseEncoder, SparseEncoderInfo, SparseRows
     from twindex.indexing.errors import TwindexError
     from twindex.indexing.filters import Filter, parse_filter
     from twindex.indexing.manifest import FORMAT_VERSION, OLDEST_READABLE, Manifest
+    from twindex.indexing.report import AddReport
     from twindex.indexing.segment import Segment
     from twindex.indexing.snapshot import Snapshot
-    from twindex.indexing.transaction import AddReport
     from twindex.indexing.types import Document, Passage
     from twindex.indexing.vectors import HnswConfig
     from twindex.indexing.verify import VerifyReport
@@ -51,6 +51,9 @@ __all__ = [
     "Passage",
     "Segment",
     "Snapshot",
+    "SparseEncoder",
+    "SparseEncoderInfo",
+    "SparseRows",
     "TwindexError",
     "VerifyReport",
     "analyzer_names",
@@ -69,13 +72,13 @@ _HOMES: Final = {
     "directory": ("Directory", "FileDirectory", "MemoryDirectory"),
     "encoders.hashing": ("HashingEncoder",),
     "encoders.resolve": ("resolve_encoder",),
-    "encoding": ("Encoder", "EncoderInfo"),
+    "encoding": ("Encoder", "EncoderInfo", "SparseEncoder", "SparseEncoderInfo", "SparseRows"),
     "errors": ("TwindexError",),
     "filters": ("Filter", "parse_filter"),
     "manifest": ("FORMAT_VERSION", "OLDEST_READABLE", "Manifest"),
+    "report": ("AddReport",),
     "segment": ("Segment",),
     "snapshot": ("Snapshot",),
-    "transaction": ("AddReport",),
     "types": ("Document", "Passage"),
     "vectors": ("HnswConfig",),
     "verify": ("VerifyReport",),

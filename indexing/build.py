@@ -1,26 +1,30 @@
 """Building one segment from a stream of passages, in bounded memory.
 
-Passages go through in shards: each is stored, analysed and, with an encoder, encoded. Encoding runs in a
-second thread beside the rest of the same shard (the encoder's runtime lets go of the interpreter), and
-its result is awaited before the next shard, so that bytes never depend on timing.
+Passages go through in shards: each is stored, analysed and, with encoders, encoded. Analysis runs ahead in other
+processes once there is much of it (see :mod:`twindex.indexing.analysis.pool`); encoding runs in a second thread
+(the encoder's runtime lets go of the interpreter), and its result is awaited before the next shard. Everything is
+taken up in the order of the shards, so that bytes never depend on timing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from twindex.indexing.analysis.base import Analyzer, Vocabulary
+from twindex.indexing.analysis.pool import AnalysisPool
 from twindex.indexing.config import IndexConfig
 from twindex.indexing.directory import FileDirectory
-from twindex.indexing.encoding import Encoder
+from twindex.indexing.encoding import Encoder, SparseEncoder, SparseRows
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.files import segment_name
 from twindex.indexing.manifest import SEGMENT_FOLDER
-from twindex.indexing.postings import PostingsBuilder
+from twindex.indexing.postings import ImpactsBuilder, PostingsBuilder
+from twindex.indexing.report import PhaseSeconds
+from twindex.indexing.sparse_cache import SparseCache
 from twindex.indexing.store import StoreWriter
 from twindex.indexing.types import BoolArray, Float32Array, Passage
 from twindex.indexing.vector_cache import VectorCache
@@ -33,6 +37,22 @@ SHARD: Final = 1024
 SHARD_CHARS: Final = 1 << 24
 
 
+@dataclass(frozen=True, slots=True)
+class BuildTools:
+    """What turns texts into terms and vectors, shared by the segments of a transaction.
+
+    ``encoder`` and ``sparse_encoder`` are None where the index has no such leg, or the writer was not given them;
+    the caches are there where the encoders are.
+    """
+
+    analysis: AnalysisPool
+    phases: PhaseSeconds
+    encoder: Encoder | None = None
+    cache: VectorCache | None = None
+    sparse_encoder: SparseEncoder | None = None
+    sparse_cache: SparseCache | None = None
+
+
 class SegmentBuilder:
     """Writes the files of one new segment; :meth:`finish` gives it to the transaction.
 
@@ -40,38 +60,30 @@ class SegmentBuilder:
         directory: The index directory.
         number: The segment's number.
         config: Settings of the index.
-        analyzer: Analyzer of the sparse leg.
-        encoder: Encoder of the dense leg, None for an index without one.
-        cache: Where vectors are kept until the commit; given with an encoder.
+        tools: Analyzer and encoders.
     """
 
-    def __init__(
-        self,
-        directory: FileDirectory,
-        number: int,
-        *,
-        config: IndexConfig,
-        analyzer: Analyzer,
-        encoder: Encoder | None = None,
-        cache: VectorCache | None = None,
-    ) -> None:
+    def __init__(self, directory: FileDirectory, number: int, *, config: IndexConfig, tools: BuildTools) -> None:
         self.name = segment_name(number)
         self.size = 0
         self.chars = 0
         self._directory = directory
         self._config = config
-        self._analyzer = analyzer
-        self._encoder = encoder
-        self._cache = cache
+        self._tools = tools
         path = directory.path(f"{SEGMENT_FOLDER}/{self.name}")
         path.mkdir(parents=True)
         self._path = path
-        self._vocabulary = Vocabulary()
+        self._terms = tools.analysis.stream(tools.phases)
         self._postings = PostingsBuilder(path)
         self._store = StoreWriter(path)
-        self._vectors = VectorWriter(path, config.encoder.dim) if config.encoder is not None else None
-        self._pool = ThreadPoolExecutor(1, "twindex-encode") if self._vectors is not None else None
+        dense, sparse = config.encoder, config.sparse_encoder
+        self._vectors = VectorWriter(path, dense.dim) if dense is not None else None
+        self._impacts = (
+            ImpactsBuilder(path, vocabulary=sparse.vocabulary, scale=sparse.scale) if sparse is not None else None
+        )
+        self._pool = ThreadPoolExecutor(1, "twindex-encode") if dense is not None or sparse is not None else None
         self._buffer: list[Passage] = []
+        self._rows: list[SparseRows] = []
         self._waiting = 0
         self._spans: dict[str, tuple[int, int]] = {}
         self._dead: list[tuple[int, int]] = []
@@ -85,11 +97,21 @@ class SegmentBuilder:
         """Whether the next document belongs into another segment."""
         return self.size >= self._config.segment_docs or self.chars >= self._config.segment_chars
 
-    def add(self, doc_id: str, passages: Iterable[Passage]) -> int:
-        """Adds a document that is not here; the number of its passages."""
+    def add(self, doc_id: str, passages: Iterable[Passage], row: SparseRows | None = None) -> int:
+        """Adds a document that is not here; the number of its passages.
+
+        Args:
+            doc_id: Its id.
+            passages: Its spans.
+            row: The sparse vector of its one passage, if it is known and shall not be encoded.
+        """
         start = self.size
         for passage in passages:
+            if self._buffer and bool(self._rows) != (row is not None):
+                self._drain()  # a shard is encoded as a whole, or not at all
             self._buffer.append(passage)
+            if row is not None:
+                self._rows.append(row)
             self.size += 1
             length = len(passage.title) + len(passage.text)
             self._waiting += length
@@ -110,12 +132,18 @@ class SegmentBuilder:
     def finish(self) -> WorkingSegment:
         """Completes the files."""
         self._drain()
-        self._postings.finish(self._vocabulary)
-        self._store.finish()
-        if self._vectors is not None:
-            self._vectors.finish()
-            if self._config.vector_kind == "hnsw":
-                build_hnsw(self._path, self._vectors_dim(), self._config.hnsw)
+        for batch in self._terms.drain():
+            with self._tools.phases.timed("inversion"):
+                self._postings.add(batch)
+        with self._tools.phases.timed("writing"):
+            self._postings.finish(self._terms.vocabulary)
+            self._store.finish()
+            if self._impacts is not None:
+                self._impacts.finish()
+            if self._vectors is not None:
+                self._vectors.finish()
+                if self._config.vector_kind == "hnsw":
+                    build_hnsw(self._path, self._vectors_dim(), self._config.hnsw)
         self._stop()
         return WorkingSegment(self._directory, self.name, size=self.size, documents=len(self._spans), live=self._live())
 
@@ -130,23 +158,41 @@ class SegmentBuilder:
         if not self._buffer:
             return
         shard, self._buffer, self._waiting = self._buffer, [], 0
+        rows, self._rows = self._rows, []
         texts = [passage.contents for passage in shard]
-        encoded = self._encode(texts)
-        self._store.add(shard)
-        self._postings.add(self._analyzer.analyze(texts, self._vocabulary))
+        batches = self._terms.submit(texts)
+        encoded = self._pool.submit(self._encode, texts) if self._vectors is not None and self._pool else None
+        sparse = self._pool.submit(self._encode_sparse, texts, rows) if self._impacts and self._pool else None
+        with self._tools.phases.timed("storing"):
+            self._store.add(shard)
+        with self._tools.phases.timed("inversion"):
+            for batch in batches:
+                self._postings.add(batch)
+        self._take_vectors(encoded, sparse)
+
+    def _take_vectors(self, encoded: Future[Float32Array] | None, sparse: Future[SparseRows] | None) -> None:
         if encoded is not None and self._vectors is not None:
             self._vectors.add(encoded.result())
+        if sparse is not None and self._impacts is not None:
+            found = sparse.result()
+            with self._tools.phases.timed("inversion"):
+                self._impacts.add(found)
 
-    def _encode(self, texts: list[str]) -> Future[Float32Array] | None:
-        if self._pool is None:
-            return None
-        if self._encoder is None or self._cache is None:
-            raise ConfigError(
-                "documents added to a twin index without its encoder",
-                expected=f"the encoder {self._config.encoder.name!r}" if self._config.encoder else "",
-                remedy="give encoder=... when the writer is opened",
-            )
-        return self._pool.submit(self._cache.encode, texts, self._encoder)
+    def _encode(self, texts: list[str]) -> Float32Array:
+        tools = self._tools
+        if tools.encoder is None or tools.cache is None:
+            raise missing_encoder(self._config.encoder.name if self._config.encoder else "", "encoder")
+        with tools.phases.timed("encoding"):
+            return tools.cache.encode(texts, tools.encoder)
+
+    def _encode_sparse(self, texts: list[str], rows: list[SparseRows]) -> SparseRows:
+        if rows:
+            return SparseRows.concatenate(rows)
+        tools, info = self._tools, self._config.sparse_encoder
+        if tools.sparse_encoder is None or tools.sparse_cache is None:
+            raise missing_encoder(info.name if info else "", "sparse_encoder")
+        with tools.phases.timed("encoding"):
+            return tools.sparse_cache.encode(texts, tools.sparse_encoder)
 
     def _live(self) -> BoolArray | None:
         if not self._dead:
@@ -162,3 +208,12 @@ class SegmentBuilder:
     def _stop(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True)
+
+
+def missing_encoder(name: str, argument: str) -> ConfigError:
+    """The error for documents that cannot be encoded."""
+    return ConfigError(
+        "documents added to an index with vectors, without an encoder",
+        expected=f"the encoder {name!r}",
+        remedy=f"give {argument}=... when the writer is made",
+    )

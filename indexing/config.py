@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal
 
 from twindex.indexing.chunking import ChunkConfig
-from twindex.indexing.encoding import EncoderInfo
+from twindex.indexing.encoding import EncoderInfo, SparseEncoderInfo
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.vectors import HnswConfig
 
@@ -26,7 +26,8 @@ class IndexConfig:
     ``analyzer``: its registered name. ``encoder``: identity of the dense encoder, None for an index
     without vectors. ``segment_docs`` and ``segment_chars``: a segment is closed when it holds that many
     passages or that many characters of text, whichever comes first (never inside a document).
-    ``vector_kind``: "flat" is exact; "hnsw" adds a graph with the parameters ``hnsw``.
+    ``vector_kind``: "flat" is exact; "hnsw" adds a graph with the parameters ``hnsw``. ``sparse_encoder``: identity
+    of the learned-sparse encoder, None for an index without impacts.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -39,6 +40,7 @@ class IndexConfig:
     segment_chars: int = 1 << 30
     vector_kind: VectorKind = "flat"
     hnsw: HnswConfig = field(default_factory=HnswConfig)
+    sparse_encoder: SparseEncoderInfo | None = None
 
     def __post_init__(self) -> None:
         if not self.analyzer:
@@ -51,7 +53,8 @@ class IndexConfig:
             raise ConfigError(f"vector kind {self.vector_kind!r}", expected="flat or hnsw")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for the manifest."""
+        """Plain values for the manifest; a learned-sparse leg that is not there is not named."""
+        sparse = {} if self.sparse_encoder is None else {"sparse_encoder": self.sparse_encoder.to_dict()}
         return {
             "analyzer": self.analyzer,
             "encoder": None if self.encoder is None else self.encoder.to_dict(),
@@ -60,6 +63,7 @@ class IndexConfig:
             "segment_chars": self.segment_chars,
             "vector_kind": self.vector_kind,
             "hnsw": self.hnsw.to_dict(),
+            **sparse,
         }
 
     @classmethod
@@ -70,10 +74,10 @@ class IndexConfig:
             ConfigError: If a key is missing, unknown, or has an impossible value.
         """
         names = {f.name for f in fields(cls)}
-        if set(values) != names:
-            odd = sorted(names ^ set(values))
+        if set(values) | {"sparse_encoder"} != names:
+            odd = sorted(names ^ (set(values) | {"sparse_encoder"}))
             raise ConfigError(f"index settings with {', '.join(odd)} missing or unknown")
-        encoder = values["encoder"]
+        encoder, sparse = values["encoder"], values.get("sparse_encoder")
         try:
             return cls(
                 analyzer=str(values["analyzer"]),
@@ -83,6 +87,7 @@ class IndexConfig:
                 segment_chars=int(values["segment_chars"]),
                 vector_kind=values["vector_kind"],
                 hnsw=HnswConfig(**values["hnsw"]),
+                sparse_encoder=None if sparse is None else SparseEncoderInfo(**sparse),
             )
         except (TypeError, ValueError) as error:
             raise ConfigError(f"index settings that cannot be read: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import pairwise
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -14,7 +15,9 @@ from twindex.indexing.directory import FileDirectory
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.files import segment_name
 from twindex.indexing.manifest import SEGMENT_FOLDER
-from twindex.indexing.postings import merge_postings
+from twindex.indexing.postings import ImpactReader, PostingsReader, merge_impacts, merge_postings
+from twindex.indexing.postings.layout import IMPACT_PTR_FILE, ORDER_FILE
+from twindex.indexing.postings.reorder import bisected
 from twindex.indexing.store import StoreWriter
 from twindex.indexing.types import BoolArray, Int64Array, Progress
 from twindex.indexing.vectors import VectorReader, VectorWriter, build_hnsw
@@ -52,8 +55,11 @@ def merge_segments(
     *,
     config: IndexConfig,
     progress: Progress,
+    reorder: bool = False,
 ) -> WorkingSegment:
     """Writes one new segment with the live passages of the group, in their order.
+
+    With ``reorder`` an order in which similar passages stand together is written beside them; it changes no ordinal.
 
     Cost: memory for one batch of passages and what merging postings needs; nothing is encoded again.
     """
@@ -61,6 +67,10 @@ def merge_segments(
     path = directory.path(f"{SEGMENT_FOLDER}/{name}")
     path.mkdir(parents=True)
     merge_postings([s.postings for s in group], [s.live for s in group], path)
+    if config.sparse_encoder is not None:
+        merge_impacts([s.impacts for s in group], [s.live for s in group], path)
+    if reorder:
+        _write_order(path)
     total = sum(segment.live_docs for segment in group)
     dim = config.encoder.dim if config.encoder is not None else None
     with ExitStack() as stack:
@@ -76,6 +86,16 @@ def merge_segments(
     if dim is not None and config.vector_kind == "hnsw":
         build_hnsw(path, dim, config.hnsw)
     return WorkingSegment(directory, name, size=total, documents=sum(s.documents for s in group))
+
+
+def _write_order(path: Path) -> None:
+    """Finds an order for the new segment's passages; see :mod:`twindex.indexing.postings.reorder`."""
+    lexical = PostingsReader(path)
+    pointers, docs = lexical.ptr, lexical.docs
+    if not len(docs) and (path / IMPACT_PTR_FILE).exists():
+        impacts = ImpactReader(path)
+        pointers, docs = impacts.ptr, impacts.docs
+    bisected(pointers, docs, lexical.num_docs).astype("<u4").tofile(path / ORDER_FILE)
 
 
 def _copy(segment: WorkingSegment, store: StoreWriter, vectors: VectorWriter | None, dim: int | None) -> Iterator[int]:

@@ -14,7 +14,8 @@ from twindex.indexing.errors import CorruptIndexError
 from twindex.indexing.files import check_sizes, df_file, live_file
 from twindex.indexing.lock import Lease
 from twindex.indexing.manifest import SegmentEntry
-from twindex.indexing.postings import PostingsReader
+from twindex.indexing.postings import ImpactReader, PostingsReader
+from twindex.indexing.postings.layout import IMPACT_FACTS_FILE, ORDER_FILE
 from twindex.indexing.store import StoreReader
 from twindex.indexing.types import BoolArray, UInt8Array, UInt32Array
 from twindex.indexing.vectors import VECTOR_FILE, VectorReader
@@ -75,6 +76,32 @@ class Segment:
         reader = PostingsReader(self._folder)
         self._same_size("postings", reader.num_docs)
         return reader
+
+    @cached_property
+    def impacts(self) -> ImpactReader | None:
+        """The learned-sparse inverted file, deleted passages included; None in an index without one."""
+        if self.entry.file(IMPACT_FACTS_FILE) is None:
+            return None
+        reader = ImpactReader(self._folder)
+        self._same_size("documents of impacts", reader.num_docs)
+        return reader
+
+    @cached_property
+    def order(self) -> UInt32Array | None:
+        """Local ordinals in an order in which similar passages stand together: uint32[size]; None if there is none.
+
+        Raises:
+            CorruptIndexError: If it is not a permutation.
+        """
+        if self.entry.file(ORDER_FILE) is None:
+            return None
+        order: UInt32Array = np.asarray(FileDirectory(self._root).array(f"{self.entry.folder}/{ORDER_FILE}", "<u4"))
+        self._same_size("positions of an order", len(order))
+        seen = np.zeros(self.size, np.bool_)
+        seen[order[order < self.size]] = True
+        if not seen.all():
+            raise self._corrupt(f"{ORDER_FILE} is no permutation")
+        return order
 
     @cached_property
     def store(self) -> StoreReader:

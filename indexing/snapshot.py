@@ -13,7 +13,7 @@ import numpy as np
 from twindex.indexing.analysis import get_analyzer
 from twindex.indexing.analysis.base import Analyzer
 from twindex.indexing.directory import FileDirectory
-from twindex.indexing.encoding import Encoder, EncoderInfo
+from twindex.indexing.encoding import Encoder, EncoderInfo, SparseEncoder, SparseEncoderInfo
 from twindex.indexing.errors import CorruptIndexError, FingerprintError, UsageError
 from twindex.indexing.filter_sql import check_fields
 from twindex.indexing.filters import Filter
@@ -92,6 +92,11 @@ class Snapshot:
         """The encoder of the vectors; None for an index without them."""
         return self.manifest.config.encoder
 
+    @property
+    def sparse_encoder_info(self) -> SparseEncoderInfo | None:
+        """The encoder of the learned-sparse leg; None for an index without one."""
+        return self.manifest.config.sparse_encoder
+
     def is_current(self) -> bool:
         """Whether no commit has happened since this snapshot was opened."""
         try:
@@ -106,6 +111,14 @@ class Snapshot:
             FingerprintError: If the index has no vectors, or those of another encoder.
         """
         check_encoder(self.encoder_info, encoder, where=str(self.path))
+
+    def check_sparse_encoder(self, encoder: SparseEncoder) -> None:
+        """Nothing, if sparse queries may be encoded by it.
+
+        Raises:
+            FingerprintError: If the index has no learned-sparse leg, or that of another encoder.
+        """
+        check_sparse_encoder(self.sparse_encoder_info, encoder, where=str(self.path))
 
     def ids(self, ords: Int32Array) -> list[str]:
         """Passage ids, in the order of ``ords``: int32[n]."""
@@ -210,11 +223,32 @@ def check_encoder(wanted: EncoderInfo | None, encoder: Encoder, *, where: str) -
             remedy="search it in sparse mode, or build it again with the encoder",
         )
     if info.fingerprint != wanted.fingerprint:
+        raise _another(info.name, info.fingerprint, wanted.name, wanted.fingerprint, where)
+
+
+def check_sparse_encoder(wanted: SparseEncoderInfo | None, encoder: SparseEncoder, *, where: str) -> None:
+    """Nothing, if the encoder is the wanted one; its vocabulary and unit of weight count as well.
+
+    Raises:
+        FingerprintError: If it is not, or none is wanted.
+    """
+    info = encoder.info
+    if wanted is None:
         raise FingerprintError(
-            f"encoder {info.name!r} ({info.fingerprint})",
-            expected=f"{wanted.name!r} ({wanted.fingerprint}), the encoder of {where}",
-            remedy="use that encoder, or build the index again with the new one",
+            f"{where} has no impacts, but the sparse encoder {info.name!r} was given",
+            expected="an index built with that encoder",
+            remedy="build it again with the sparse encoder",
         )
+    if info != wanted:
+        raise _another(info.name, repr(info), wanted.name, repr(wanted), where)
+
+
+def _another(name: str, fingerprint: str, wanted: str, wanted_fingerprint: str, where: str) -> FingerprintError:
+    return FingerprintError(
+        f"encoder {name!r} ({fingerprint})",
+        expected=f"{wanted!r} ({wanted_fingerprint}), the encoder of {where}",
+        remedy="use that encoder, or build the index again with the new one",
+    )
 
 
 def _open_segments(root: Path, manifest: Manifest) -> tuple[Segment, ...]:

@@ -7,22 +7,25 @@ Duplicates are found without holding the ids of the corpus: ids of the segment i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Final, Literal, TypeVar
 
 import numpy as np
 
 from twindex.indexing.analysis.base import Analyzer
-from twindex.indexing.build import SegmentBuilder
+from twindex.indexing.analysis.pool import AnalysisPool
+from twindex.indexing.build import BuildTools, SegmentBuilder, missing_encoder
 from twindex.indexing.chunking import make_chunker
 from twindex.indexing.config import MAX_PASSAGES, IndexConfig
 from twindex.indexing.directory import FileDirectory
-from twindex.indexing.encoding import Encoder
+from twindex.indexing.encoding import Encoder, SparseEncoder, SparseRows
 from twindex.indexing.errors import ConfigError, CorpusError, DuplicateIdError
 from twindex.indexing.manifest import Manifest, SegmentEntry
 from twindex.indexing.merge import merge_segments, plan_merge
+from twindex.indexing.postings import ImpactFacts
 from twindex.indexing.recovery import staging_name
+from twindex.indexing.report import AddReport, PhaseSeconds
+from twindex.indexing.sparse_cache import SparseCache
 from twindex.indexing.store import hash_doc_ids
 from twindex.indexing.types import Document, Progress, UInt64Array
 from twindex.indexing.vector_cache import VectorCache
@@ -37,29 +40,6 @@ BATCH: Final = 256
 Suspects = list[list[WorkingSegment]]
 
 
-@dataclass(slots=True)
-class AddReport:
-    """What one call of ``add`` did.
-
-    ``documents`` and ``passages`` were added; of these documents, ``replaced`` took the place of one
-    with the same id. ``duplicates`` were left out as already there.
-    """
-
-    documents: int = 0
-    passages: int = 0
-    replaced: int = 0
-    duplicates: int = 0
-
-    @property
-    def read(self) -> int:
-        """Documents that were looked at."""
-        return self.documents + self.duplicates
-
-    def to_dict(self) -> dict[str, int]:
-        """Plain values, for JSON."""
-        return asdict(self)
-
-
 class Transaction:
     """The state of an index between two commits; only the writer that owns it sees it.
 
@@ -69,6 +49,9 @@ class Transaction:
         config: Settings of the index.
         analyzer: Analyzer of the sparse leg.
         encoder: Encoder of the dense leg; without it nothing can be added to an index with vectors.
+        sparse_encoder: Encoder of the learned-sparse leg; without it only documents with their vectors can be added
+            to an index with impacts.
+        workers: Processes for analysis, this one included; None for as many as there are processors.
     """
 
     def __init__(
@@ -79,21 +62,42 @@ class Transaction:
         config: IndexConfig,
         analyzer: Analyzer,
         encoder: Encoder | None,
+        sparse_encoder: SparseEncoder | None = None,
+        workers: int | None = None,
     ) -> None:
+        #: Where the time of this transaction went.
+        self.phases = PhaseSeconds()
+        #: Accounts of the learned-sparse legs of the segments that were built.
+        self.impacts: list[ImpactFacts] = []
         self.next_segment = manifest.next_segment if manifest else 1
         self._directory = directory
         self._generation = manifest.generation + 1 if manifest else 1
         self._config = config
-        self._analyzer = analyzer
         self._encoder = encoder
+        self._sparse_encoder = sparse_encoder
+        # Next to an encoder, which keeps all processors busy, analysis takes no time worth a process.
+        alone = encoder is None and sparse_encoder is None
+        self._analysis = AnalysisPool(analyzer, workers=workers if alone else 1)
         self._chunker = make_chunker(config.chunking)
-        self._cache: VectorCache | None = None
+        self._tools: BuildTools | None = None
         self._builder: SegmentBuilder | None = None
         entries = manifest.segments if manifest else ()
         self._segments = [WorkingSegment.committed(directory, entry) for entry in entries]
 
-    def add(self, batch: Sequence[Document], on_duplicate: OnDuplicate, report: AddReport) -> None:
+    def add(
+        self,
+        batch: Sequence[Document],
+        on_duplicate: OnDuplicate,
+        report: AddReport,
+        rows: SparseRows | None = None,
+    ) -> None:
         """Adds the documents after all others, and counts them in the report.
+
+        Args:
+            batch: The documents.
+            on_duplicate: What to do with an id that is live already.
+            report: Where they are counted.
+            rows: Their sparse vectors, if those are known and shall not be encoded.
 
         Raises:
             DuplicateIdError: If one is there already and ``on_duplicate`` is "error".
@@ -107,7 +111,7 @@ class Transaction:
                 raise CorpusError("a document without an id", expected="a text of at least one character")
             if not self._admit(document.id, suspects[row], on_duplicate, report):
                 continue
-            self._add(document, report)
+            self._add(document, report, None if rows is None else rows.slice(row, row + 1))
             if self._builder is not None and self._builder.full:
                 _mark(self._flush(), hashes, suspects)
 
@@ -116,17 +120,22 @@ class Transaction:
         suspects = self._suspects(hash_doc_ids(doc_ids))
         return sum(self._delete(doc_id, suspects[row]) for row, doc_id in enumerate(doc_ids))
 
-    def merge(self, max_segments: int, progress: Progress) -> None:
-        """Joins neighbouring segments until at most so many are left; rewrites those with deletions."""
+    def merge(self, max_segments: int, progress: Progress, *, reorder: bool = False) -> None:
+        """Joins neighbouring segments until at most so many are left; rewrites those with deletions.
+
+        With ``reorder`` those without an order of their passages are rewritten as well.
+        """
         self._settle()
         merged: list[WorkingSegment] = []
         for start, stop in plan_merge([segment.live_docs for segment in self._segments], max_segments):
             group = self._segments[start:stop]
-            if len(group) == 1 and group[0].live is None:
+            if len(group) == 1 and group[0].live is None and (group[0].ordered or not reorder):
                 merged += group
                 continue
             merged.append(
-                merge_segments(self._directory, self._number(), group, config=self._config, progress=progress)
+                merge_segments(
+                    self._directory, self._number(), group, config=self._config, progress=progress, reorder=reorder
+                )
             )
             for segment in group:
                 segment.close()
@@ -144,6 +153,7 @@ class Transaction:
             self._builder = None
         for segment in self._segments:
             segment.close()
+        self._analysis.close()
 
     def _admit(self, doc_id: str, suspects: list[WorkingSegment], on_duplicate: OnDuplicate, report: AddReport) -> bool:
         """Whether the document is to be added; an older one of its id is deleted if that is wanted."""
@@ -161,8 +171,8 @@ class Transaction:
         report.duplicates += 1
         return False
 
-    def _add(self, document: Document, report: AddReport) -> None:
-        count = self._open_builder().add(document.id, self._chunker.chunk(document))
+    def _add(self, document: Document, report: AddReport, row: SparseRows | None) -> None:
+        count = self._open_builder(encodes=row is None).add(document.id, self._chunker.chunk(document), row)
         report.documents += 1
         report.passages += count
 
@@ -182,34 +192,34 @@ class Transaction:
             _mark(segment, hashes, suspects)
         return suspects
 
-    def _open_builder(self) -> SegmentBuilder:
+    def _open_builder(self, *, encodes: bool = False) -> SegmentBuilder:
+        config = self._config
+        if config.encoder is not None and self._encoder is None:
+            raise missing_encoder(config.encoder.name, "encoder")
+        if encodes and config.sparse_encoder is not None and self._sparse_encoder is None:
+            raise missing_encoder(config.sparse_encoder.name, "sparse_encoder")
         if self._builder is None:
-            if self._config.encoder is not None and self._encoder is None:
-                raise ConfigError(
-                    "documents added to an index with vectors, without an encoder",
-                    expected=f"the encoder {self._config.encoder.name!r}",
-                    remedy="give encoder=... when the writer is made",
-                )
-            self._builder = SegmentBuilder(
-                self._directory,
-                self._number(),
-                config=self._config,
-                analyzer=self._analyzer,
-                encoder=self._encoder,
-                cache=self._open_cache(),
-            )
+            self._tools = self._tools or self._make_tools()
+            self._builder = SegmentBuilder(self._directory, self._number(), config=config, tools=self._tools)
         return self._builder
 
-    def _open_cache(self) -> VectorCache | None:
-        if self._encoder is not None and self._cache is None:
-            folder = self._directory.path(staging_name(self._generation))
-            self._cache = VectorCache(folder, self._encoder.info)
-        return self._cache
+    def _make_tools(self) -> BuildTools:
+        folder = self._directory.path(staging_name(self._generation))
+        return BuildTools(
+            self._analysis,
+            self.phases,
+            self._encoder,
+            VectorCache(folder, self._encoder.info) if self._encoder is not None else None,
+            self._sparse_encoder,
+            SparseCache(folder) if self._sparse_encoder is not None else None,
+        )
 
     def _flush(self) -> WorkingSegment:
         """The segment in work, finished."""
         segment = self._open_builder().finish()
         self._builder = None
+        if self._config.sparse_encoder is not None:
+            self.impacts.append(segment.impacts.facts)
         self._segments.append(segment)
         passages = sum(each.size for each in self._segments)
         if passages > MAX_PASSAGES:

@@ -13,7 +13,8 @@ from twindex.indexing.directory import FileDirectory
 from twindex.indexing.errors import CorruptIndexError, TwindexError
 from twindex.indexing.lock import Lease
 from twindex.indexing.manifest import Manifest, SegmentEntry, read_manifest
-from twindex.indexing.postings import live_df
+from twindex.indexing.postings import ImpactFacts, live_df
+from twindex.indexing.postings.impact_reader import read_facts
 from twindex.indexing.segment import Segment
 from twindex.indexing.types import Progress, no_progress
 
@@ -76,7 +77,7 @@ def verify(path: Path | str, *, progress: Progress = no_progress) -> VerifyRepor
 
 
 def info(path: Path | str) -> dict[str, Any]:
-    """What an index holds: settings, counts, sizes. Reads the manifest alone.
+    """What an index holds: settings, counts, sizes. Reads the manifest, and a small file a segment with impacts.
 
     Units: sizes in bytes, lengths in tokens.
 
@@ -103,9 +104,19 @@ def info(path: Path | str) -> dict[str, Any]:
         "analyzer": config.analyzer,
         "encoder": config.encoder.to_dict() if config.encoder else None,
         "vector_kind": config.vector_kind if config.encoder else None,
+        "sparse_encoder": config.sparse_encoder.to_dict() if config.sparse_encoder else None,
+        "impacts": _impact_facts(root, manifest),
         "chunking": config.chunking.to_dict(),
         "segments": segments,
     }
+
+
+def _impact_facts(root: Path, manifest: Manifest) -> dict[str, Any] | None:
+    """How exact the learned-sparse leg is, as it was measured when it was built."""
+    folders = [root / entry.folder for entry in manifest.segments]
+    if manifest.config.sparse_encoder is None or not folders:
+        return None
+    return ImpactFacts.total([read_facts(folder) for folder in folders]).summary()
 
 
 def _segment_facts(entry: SegmentEntry) -> dict[str, Any]:
@@ -184,6 +195,9 @@ def _contradictions(segment: Segment) -> list[str]:
         problems.append("the live document frequencies differ from a new count")
     if segment.store.size != segment.size:
         problems.append(f"{segment.store.size} records for {segment.size} passages")
+    _ = segment.order  # raises if it is no permutation
+    if segment.impacts is not None:
+        problems += segment.impacts.problems()
     if segment.vectors is not None and len(segment.vectors.matrix) != segment.size:
         problems.append(f"{len(segment.vectors.matrix)} vectors for {segment.size} passages")
     return problems

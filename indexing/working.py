@@ -10,7 +10,8 @@ import numpy as np
 from twindex.indexing.directory import FileDirectory
 from twindex.indexing.files import LIVE, describe, df_file, is_deletion, live_file
 from twindex.indexing.manifest import SEGMENT_FOLDER, FileEntry, SegmentEntry, sorted_files
-from twindex.indexing.postings import PostingsReader, live_df
+from twindex.indexing.postings import ImpactReader, PostingsReader, live_df
+from twindex.indexing.postings.layout import ORDER_FILE
 from twindex.indexing.segment import unpack
 from twindex.indexing.store import StoreReader
 from twindex.indexing.types import BoolArray, Int32Array, UInt64Array
@@ -66,6 +67,11 @@ class WorkingSegment:
         return self.directory.path(self.folder)
 
     @property
+    def ordered(self) -> bool:
+        """Whether an order of its passages stands beside them."""
+        return (self.path / ORDER_FILE).exists()
+
+    @property
     def live_docs(self) -> int:
         """Live passages."""
         return self.size if self.live is None else int(np.count_nonzero(self.live))
@@ -74,6 +80,11 @@ class WorkingSegment:
     def postings(self) -> PostingsReader:
         """Its inverted files."""
         return PostingsReader(self.path)
+
+    @cached_property
+    def impacts(self) -> ImpactReader:
+        """Its learned-sparse inverted file; only in an index that has them."""
+        return ImpactReader(self.path)
 
     @cached_property
     def store(self) -> StoreReader:

@@ -6,26 +6,25 @@ returns, and all of it afterwards; a process that dies in between leaves the las
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, get_args
+from typing import get_args
 
 from twindex.indexing.analysis import get_analyzer
 from twindex.indexing.analysis.base import Analyzer
 from twindex.indexing.config import IndexConfig
 from twindex.indexing.directory import FileDirectory
-from twindex.indexing.encoding import Encoder
+from twindex.indexing.encoding import Encoder, SparseEncoder, SparseRows
 from twindex.indexing.errors import ConfigError, IndexError_, LockedIndexError, UsageError
 from twindex.indexing.lock import WriterLock
 from twindex.indexing.manifest import MANIFEST_FILE, Manifest, read_manifest
 from twindex.indexing.recovery import check_vacant, tidy
-from twindex.indexing.snapshot import check_analyzer, check_encoder
-from twindex.indexing.transaction import AddReport, OnDuplicate, Transaction, batches
+from twindex.indexing.report import AddReport
+from twindex.indexing.snapshot import check_analyzer, check_encoder, check_sparse_encoder
+from twindex.indexing.transaction import BATCH, OnDuplicate, Transaction, batches
 from twindex.indexing.types import Document, Progress, no_progress
-
-Reorder = Literal["none"]
 
 
 class IndexWriter:
@@ -43,12 +42,16 @@ class IndexWriter:
         analyzer: Analyzer,
         manifest: Manifest | None,
         encoder: Encoder | None,
+        sparse_encoder: SparseEncoder | None = None,
+        workers: int | None = None,
     ) -> None:
         self.config = config
         self._directory = directory
         self._lock = lock
         self._analyzer = analyzer
         self._encoder = encoder
+        self._sparse_encoder = sparse_encoder
+        self._workers = workers
         self._manifest = manifest
         self._closed = False
         self._failed = False
@@ -56,7 +59,13 @@ class IndexWriter:
 
     @classmethod
     def create(
-        cls, path: Path | str, config: IndexConfig | None = None, *, encoder: Encoder | None = None
+        cls,
+        path: Path | str,
+        config: IndexConfig | None = None,
+        *,
+        encoder: Encoder | None = None,
+        sparse_encoder: SparseEncoder | None = None,
+        workers: int | None = None,
     ) -> IndexWriter:
         """A writer of a new index. Nothing is an index before the first commit.
 
@@ -66,17 +75,23 @@ class IndexWriter:
             path: Folder of the index; made if absent, otherwise empty.
             config: Settings, which stay for the life of the index.
             encoder: The encoder that ``config.encoder`` describes.
+            sparse_encoder: The encoder that ``config.sparse_encoder`` describes.
+            workers: Processes that analyse texts, this one included; None for one a processor. Small corpora are
+                analysed in this process, and so are those that are encoded as well.
 
         Raises:
             IndexExistsError: If there is an index, or something else.
             LockedIndexError: If another process builds there.
-            FingerprintError: If the encoder is not the one of the settings.
+            FingerprintError: If an encoder is not the one of the settings.
+            ConfigError: If ``workers`` is below 1.
         """
         config = config or IndexConfig()
         root = Path(path)
         analyzer = get_analyzer(config.analyzer)
         if encoder is not None:
             check_encoder(config.encoder, encoder, where=str(root))
+        if sparse_encoder is not None:
+            check_sparse_encoder(config.sparse_encoder, sparse_encoder, where=str(root))
         _finish_interrupted(root)
         check_vacant(root)
         directory = FileDirectory(root, make=True)
@@ -84,24 +99,43 @@ class IndexWriter:
         try:
             check_vacant(root)  # another process may have committed since
             tidy(directory, None)
-            return cls(directory, lock, config=config, analyzer=analyzer, manifest=None, encoder=encoder)
+            return cls(
+                directory,
+                lock,
+                config=config,
+                analyzer=analyzer,
+                manifest=None,
+                encoder=encoder,
+                sparse_encoder=sparse_encoder,
+                workers=workers,
+            )
         except BaseException:
             lock.release()
             raise
 
     @classmethod
-    def open(cls, path: Path | str, *, encoder: Encoder | None = None) -> IndexWriter:
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        encoder: Encoder | None = None,
+        sparse_encoder: SparseEncoder | None = None,
+        workers: int | None = None,
+    ) -> IndexWriter:
         """A writer of an index that has been committed at least once.
 
         Args:
             path: Folder of the index.
             encoder: Needed to add documents to an index that has vectors.
+            sparse_encoder: Needed to add texts to an index that has impacts.
+            workers: See :meth:`create`.
 
         Raises:
             IndexNotFoundError: If there is no index.
             LockedIndexError: If another process writes.
             CorruptIndexError, FormatVersionError: If the manifest cannot be read.
-            FingerprintError: If the analyzer or encoder differs from the index's.
+            FingerprintError: If the analyzer or an encoder differs from the index's.
+            ConfigError: If ``workers`` is below 1.
         """
         root = Path(path)
         directory = FileDirectory(root)
@@ -112,8 +146,19 @@ class IndexWriter:
             analyzer = check_analyzer(manifest, root)
             if encoder is not None:
                 check_encoder(manifest.config.encoder, encoder, where=str(root))
+            if sparse_encoder is not None:
+                check_sparse_encoder(manifest.config.sparse_encoder, sparse_encoder, where=str(root))
             tidy(directory, manifest)
-            return cls(directory, lock, config=manifest.config, analyzer=analyzer, manifest=manifest, encoder=encoder)
+            return cls(
+                directory,
+                lock,
+                config=manifest.config,
+                analyzer=analyzer,
+                manifest=manifest,
+                encoder=encoder,
+                sparse_encoder=sparse_encoder,
+                workers=workers,
+            )
         except BaseException:
             lock.release()
             raise
@@ -144,14 +189,43 @@ class IndexWriter:
             ConfigError: If the index has vectors and the writer no encoder.
             UsageError: After any error the transaction can only be rolled back.
         """
-        if on_duplicate not in get_args(OnDuplicate):
-            raise ConfigError(f"on_duplicate={on_duplicate!r}", expected="error, replace or skip")
+        _check_policy(on_duplicate)
         total = getattr(documents, "total", None)
-        report = AddReport()
         with self._step() as transaction:
+            report = AddReport(phases=transaction.phases, impacts=transaction.impacts)
             for batch in batches(documents):
                 transaction.add(batch, on_duplicate, report)
                 progress("indexing", report.read, total)
+        return report
+
+    def add_vectors(
+        self, documents: Sequence[Document], rows: SparseRows, *, on_duplicate: OnDuplicate = "error"
+    ) -> AddReport:
+        """Adds documents whose sparse vectors are known; no sparse encoder is needed. Their texts may be empty.
+
+        Args:
+            documents: The documents; call again for more, in batches of some thousands.
+            rows: Their sparse vectors, in the same order.
+            on_duplicate: See :meth:`add`.
+
+        Raises:
+            DuplicateIdError, CorpusError: As :meth:`add` does.
+            ConfigError: If the index has no learned-sparse leg, cuts documents into passages or has dense vectors as
+                well, or the rows are not sparse vectors over its vocabulary, one a document.
+        """
+        _check_policy(on_duplicate)
+        config = self.config
+        if config.sparse_encoder is None or config.encoder is not None or config.chunking.kind != "none":
+            raise ConfigError(
+                f"sparse vectors for an index with {config!r}",
+                expected="a sparse encoder, no dense one, and whole documents as passages",
+            )
+        rows.check(config.sparse_encoder.vocabulary, len(documents))
+        with self._step() as transaction:
+            report = AddReport(phases=transaction.phases, impacts=transaction.impacts)
+            for start in range(0, len(documents), BATCH):
+                batch = documents[start : start + BATCH]
+                transaction.add(batch, on_duplicate, report, rows.slice(start, start + len(batch)))
         return report
 
     def delete(self, doc_ids: Iterable[str]) -> int:
@@ -161,24 +235,22 @@ class IndexWriter:
         with self._step() as transaction:
             return sum(transaction.delete(batch) for batch in batches(doc_ids))
 
-    def merge(self, max_segments: int = 1, *, reorder: Reorder = "none", progress: Progress = no_progress) -> None:
+    def merge(self, max_segments: int = 1, *, reorder: bool = False, progress: Progress = no_progress) -> None:
         """Joins neighbouring segments until at most so many are left, and drops deleted passages.
 
         Args:
             max_segments: Segments to leave, at most.
-            reorder: "none" keeps passages in corpus order, which ties in rankings follow. Other orders
-                are reserved.
+            reorder: Also find, for each segment, an order in which similar passages stand together, for engines to
+                scan faster by; segments that have none are rewritten. No ordinal, id or ranking changes.
             progress: Called with the stage "merging" and the number of passages copied.
 
         Raises:
-            ConfigError: If ``max_segments`` is below 1, or the order is unknown.
+            ConfigError: If ``max_segments`` is below 1.
         """
-        if reorder not in get_args(Reorder):
-            raise ConfigError(f"reorder={reorder!r}", expected=" or ".join(get_args(Reorder)))
         if max_segments < 1:
             raise ConfigError(f"max_segments = {max_segments}", expected="at least 1")
         with self._step() as transaction:
-            transaction.merge(max_segments, progress)
+            transaction.merge(max_segments, progress, reorder=reorder)
 
     def commit(self) -> Manifest:
         """Makes the transaction durable and visible, in one step; the manifest of the index.
@@ -235,6 +307,8 @@ class IndexWriter:
             config=self.config,
             analyzer=self._analyzer,
             encoder=self._encoder,
+            sparse_encoder=self._sparse_encoder,
+            workers=self._workers,
         )
 
     def _restart(self) -> None:
@@ -260,6 +334,11 @@ class IndexWriter:
     def _check_open(self) -> None:
         if self._closed:
             raise UsageError("a closed writer", expected="an open one", remedy="open the index again")
+
+
+def _check_policy(on_duplicate: str) -> None:
+    if on_duplicate not in get_args(OnDuplicate):
+        raise ConfigError(f"on_duplicate={on_duplicate!r}", expected="error, replace or skip")
 
 
 def _finish_interrupted(root: Path) -> None:

@@ -16,7 +16,7 @@ from twindex.indexing.config import SEGMENT_DOCS, VECTOR_KINDS, IndexConfig
 from twindex.indexing.corpus import Corpus, OnError, StdlibDocs, open_corpus
 from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
 from twindex.indexing.encoding import Encoder
-from twindex.indexing.transaction import AddReport
+from twindex.indexing.report import AddReport
 from twindex.indexing.writer import IndexWriter
 
 #: What --on-error takes.

@@ -12,6 +12,13 @@ TF_FILE: Final = "post.tf"
 BIG_FILE: Final = "post.big"
 LENGTH_FILE: Final = "len.u32"
 
+IMPACT_PTR_FILE: Final = "imp.ptr"
+IMPACT_DOC_FILE: Final = "imp.doc"
+IMPACT_FILE: Final = "imp.u8"
+IMPACT_FACTS_FILE: Final = "imp.json"
+
+ORDER_FILE: Final = "order.u32"
+
 #: Frequencies from here on stand in the list of large ones; the byte holds this value.
 TF_CLIP: Final = 255
 MAX_DOCS: Final = 2**31 - 1

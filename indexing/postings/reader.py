@@ -40,13 +40,13 @@ class PostingsReader:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.ptr: UInt64Array = _mapped(directory / PTR_FILE, "<u8")
-        self.docs: UInt32Array = _mapped(directory / DOC_FILE, "<u4")
-        self.tfs: UInt8Array = _mapped(directory / TF_FILE, "u1")
-        self.lengths: UInt32Array = _mapped(directory / LENGTH_FILE, "<u4")
-        self._big: UInt64Array = _mapped(directory / BIG_FILE, "<u8")
-        self._offsets: UInt64Array = _mapped(directory / TERM_OFFSET_FILE, "<u8")
-        self._terms: UInt8Array = _mapped(directory / TERM_FILE, "u1")
+        self.ptr: UInt64Array = mapped(directory / PTR_FILE, "<u8")
+        self.docs: UInt32Array = mapped(directory / DOC_FILE, "<u4")
+        self.tfs: UInt8Array = mapped(directory / TF_FILE, "u1")
+        self.lengths: UInt32Array = mapped(directory / LENGTH_FILE, "<u4")
+        self._big: UInt64Array = mapped(directory / BIG_FILE, "<u8")
+        self._offsets: UInt64Array = mapped(directory / TERM_OFFSET_FILE, "<u8")
+        self._terms: UInt8Array = mapped(directory / TERM_FILE, "u1")
         self._known: dict[str, int] = {}
         self._check()
 
@@ -130,7 +130,7 @@ class PostingsReader:
     def _check(self) -> None:
         path = self.directory
         if not len(self.ptr) or len(self._offsets) != len(self.ptr):
-            raise _corrupt(path / TERM_OFFSET_FILE, f"{len(self._offsets)} offsets", f"{len(self.ptr)}, at least 1")
+            raise corrupt(path / TERM_OFFSET_FILE, f"{len(self._offsets)} offsets", f"{len(self.ptr)}, at least 1")
         for name, size, wanted in (
             (DOC_FILE, len(self.docs), int(self.ptr[-1])),
             (TF_FILE, len(self.tfs), int(self.ptr[-1])),
@@ -138,7 +138,7 @@ class PostingsReader:
             (BIG_FILE, len(self._big) % 2, 0),
         ):
             if size != wanted:
-                raise _corrupt(path / name, f"{size} elements", str(wanted))
+                raise corrupt(path / name, f"{size} elements", str(wanted))
 
 
 def live_df(reader: PostingsReader, live: BoolArray) -> UInt32Array:
@@ -157,21 +157,22 @@ def live_df(reader: PostingsReader, live: BoolArray) -> UInt32Array:
     return out
 
 
-def _mapped(path: Path, dtype: str) -> NDArray[Any]:
+def mapped(path: Path, dtype: str) -> NDArray[Any]:
     """The file as an array; the pages are read when they are touched."""
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise _corrupt(path, "no such file", "the file that the manifest names") from error
+        raise corrupt(path, "no such file", "the file that the manifest names") from error
     width = np.dtype(dtype).itemsize
     if size % width:
-        raise _corrupt(path, f"{size} bytes", f"a multiple of {width}")
+        raise corrupt(path, f"{size} bytes", f"a multiple of {width}")
     if not size:
         return np.empty(0, dtype)
     return np.memmap(path, dtype, "r")
 
 
-def _corrupt(path: Path, given: str, expected: str) -> CorruptIndexError:
+def corrupt(path: Path, given: str, expected: str) -> CorruptIndexError:
+    """The error for a file that is not what it should be."""
     return CorruptIndexError(
         f"{path}: {given}", expected=expected, remedy="restore the index from a copy, or build it again"
     )

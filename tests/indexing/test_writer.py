@@ -41,7 +41,7 @@ def index(tmp_path: Path) -> Path:
 
 def test_a_build_leaves_the_documented_files_and_no_others(index: Path) -> None:
     names = {path.relative_to(index).as_posix() for path in index.rglob("*") if path.is_file()}
-    kinds = set(FILE_KINDS) - {"hnsw.faiss"}
+    kinds = {name for name, kind in FILE_KINDS.items() if kind.leg not in ("impact", "order")} - {"hnsw.faiss"}
     segments = {f"segments/s00000{n}/{kind}" for n in (1, 2, 3) for kind in kinds}
     assert names == segments | {"manifest.json", "write.lock"}
     assert verify(index).ok
@@ -49,7 +49,7 @@ def test_a_build_leaves_the_documented_files_and_no_others(index: Path) -> None:
 
 def test_every_file_of_the_format_page_is_known_and_the_other_way_round() -> None:
     page = (Path(__file__).parents[2] / "indexing" / "FORMAT.md").read_text()
-    table = page.split("## Files of a segment")[1].split("## Deletion")[0]
+    table = page.split("## Files of a segment")[1].split("## Learned-sparse impacts")[0]
     rows = [line.split("|") for line in table.splitlines() if line.startswith("| `")]
     listed = {row[1].strip(" `"): [part.strip() for part in row[2].split(",")] for row in rows}
     assert {name for name in listed if "-G" not in name} == set(FILE_KINDS)
@@ -150,7 +150,9 @@ def test_duplicates_in_one_corpus(tmp_path: Path, segment_docs: int) -> None:
             report = writer.add(items, on_duplicate=policy)
             manifest = writer.commit()
         assert live_ids(path) == expected[policy]
-        assert report.to_dict() == {
+        facts = report.to_dict()
+        assert min(facts.pop("phases").values()) >= 0
+        assert facts == {
             "documents": 13 if policy == "replace" else 10,
             "passages": 13 if policy == "replace" else 10,
             "replaced": 3 if policy == "replace" else 0,
@@ -325,8 +327,6 @@ def test_bad_requests_are_named(index: Path) -> None:
             writer.delete("d1")
         with pytest.raises(ConfigError, match="at least 1"):
             writer.merge(0)
-        with pytest.raises(ConfigError, match="none"):
-            writer.merge(reorder="similarity")  # type: ignore[arg-type]
         with pytest.raises(CorpusError, match="without an id"):
             writer.add([Document("", "text")])
 
