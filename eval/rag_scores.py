@@ -96,14 +96,17 @@ def answer_text(answer: Answer) -> str:
 
 
 def cited_sentences(answer: Answer) -> list[tuple[str, list[str]]]:
-    """Each sentence of the answer with the texts of the passages that it cites."""
+    """Each sentence of the answer, without citation marks, with the texts of the passages that it cites."""
+    marks = [f"[{number}]" for number in sorted({c.marker for c in answer.citations}, reverse=True)]
     out = []
     for span in split_sentences(answer.text):
+        bare = span.of(answer.text)
+        for mark in marks:
+            bare = bare.replace(mark, " ")
+        if not bare.strip():  # a mark after the full stop is no sentence
+            continue
         markers = {c.marker for c in answer.citations if c.claim_start < span.end and span.start < c.claim_end}
         texts = [f"{p.title} {p.text}" for p in answer.context.passages if p.number in markers]
-        bare = span.of(answer.text)
-        for marker in markers:
-            bare = bare.replace(f"[{marker}]", " ")
         out.append((bare, texts))
     return out
 
