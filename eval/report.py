@@ -53,6 +53,7 @@ def render_markdown(data: ReportData) -> str:
         f"{data.measure}, mean over the queries that have a relevant document. ▲ significantly above the better",
         "single leg of the set, ▼ significantly below (paired randomisation test, Holm over the whole table, 0.05).",
         "Bold: the best of a row.",
+        *([f"Encoder of the dense leg: {data.encoders}."] if data.encoders else []),
         "",
         f"| {' | '.join(head)} |",
         f"|---|---:|{'---:|' * len(data.systems)}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -72,12 +73,14 @@ class ReportData:
     changes: tuple[Mapping[str, Any], ...] = ()
     tuning: tuple[Mapping[str, Any], ...] = ()
     runs: tuple[RunRecord, ...] = ()
+    encoders: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The table as plain values."""
         return {
             "measure": self.measure,
             "systems": list(self.systems),
+            "encoders": self.encoders,
             "means": dict(self.means),
             "overall": [dict(o) for o in self.overall],
             "sets": [
@@ -130,8 +133,19 @@ def gather(store: Results) -> ReportData:
         tuple(_differences(store, entry, runs, measure) for entry in note.get("sets", []) if len(entry["runs"]) > 1),
         tuple(note.get("changes", [])),
         tuple(note.get("tuning", [])),
-        tuple(runs.values()),
+        tuple(runs[i] for entry in note.get("sets", []) for i in entry["runs"].values() if i in runs),
+        _encoders(note.get("sets", [])),
     )
+
+
+def _encoders(entries: Sequence[Mapping[str, Any]]) -> str:
+    """The encoder of most sets, and the sets that have another, in words."""
+    named = {entry["dataset"]: str(entry["encoder"]) for entry in entries if "encoder" in entry}
+    if not named:
+        return ""
+    usual = Counter(named.values()).most_common(1)[0][0]
+    others = [f"{encoder} on {dataset}" for dataset, encoder in named.items() if encoder != usual]
+    return "; ".join([usual, *others])
 
 
 def _set_row(

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from twindex.eval.report_data import Cell, ReportData, SetRow
-from twindex.eval.svg import Point, bars, intervals, legend, scatter
+from twindex.eval.svg import Point, bars, both, intervals, legend, scatter
 
 PAGES = Path(__file__).parent / "pages"
+#: Of a query's text, at most so many characters are shown.
+QUERY_CHARS = 300
 ARROWS = {"+": '<b class="up" title="significantly above the better leg">▲</b>',
           "-": '<b class="down" title="significantly below the better leg">▼</b>', "": ""}  # fmt: skip
 
@@ -39,16 +41,32 @@ def _summary(data: ReportData) -> str:
         best = max(data.means, key=lambda s: data.means[s])
         tiles.append((f"{data.means[best]:.4f}", f"best mean {data.measure}: {best}"))
     boxes = "".join(f"<div><strong>{escape(a)}</strong><span>{escape(b)}</span></div>" for a, b in tiles)
-    overall = "".join(f"<li>{_overall(o)}</li>" for o in data.overall)
-    return f'<section class="tiles">{boxes}</section>' + (f"<ul>{overall}</ul>" if overall else "")
-
-
-def _overall(result: Mapping[str, Any]) -> str:
-    verdict = "significant" if result["p_adjusted"] < 0.05 else "not significant"
-    return (
-        f"<b>{escape(result['a'])}</b> against {escape(result['b'])}: {result['difference']:+.4f} "
-        f"[{result['low']:+.4f}, {result['high']:+.4f}], p = {result['p_adjusted']:.4f}, {verdict}"
+    return f'<section class="tiles">{boxes}</section>' + (
+        _section("Over all sets", _overall(data)) if data.overall else ""
     )
+
+
+def _overall(data: ReportData) -> str:
+    note = (
+        f"Differences of mean {escape(data.measure)}, each set with one vote, its queries resampled within the set: "
+        "95 % bootstrap interval, and p of a paired randomisation test after Holm."
+    )
+    rows = [
+        [
+            f"{escape(o['a'])} − {escape(o['b'])}",
+            f"<strong>{o['difference']:+.4f}</strong>{ARROWS[_sign(o)]}",
+            f"{o['low']:+.4f} to {o['high']:+.4f}",
+            f"{o['p_adjusted']:.4f}",
+        ]
+        for o in data.overall
+    ]
+    return f"<p>{note}</p>" + _table(["comparison", "difference", "95 % interval", "p"], rows)
+
+
+def _sign(result: Mapping[str, Any]) -> str:
+    if result["p_adjusted"] >= 0.05 or result["difference"] == 0:
+        return ""
+    return "+" if result["difference"] > 0 else "-"
 
 
 def _scores(data: ReportData) -> str:
@@ -58,7 +76,8 @@ def _scores(data: ReportData) -> str:
         "better single leg of the set: paired randomisation test, Holm over the whole table, 0.05. "
         "Click a heading to sort."
     )
-    return _section("Scores", f"<p>{note}</p>{''.join(tables)}")
+    encoders = f"<p>Encoder of the dense leg: {escape(data.encoders)}.</p>" if data.encoders else ""
+    return _section("Scores", f"<p>{note}</p>{encoders}{''.join(tables)}")
 
 
 def _main_table(data: ReportData) -> str:
@@ -91,15 +110,18 @@ def _intervals(data: ReportData) -> str:
         }
         for s in data.sets
     }
-    return intervals(rows, data.systems, f"{data.measure} of every system on every set, with intervals")
+    title = f"{data.measure} of every system on every set, with intervals"
+    return both(lambda width: intervals(rows, data.systems, title, width=width))
 
 
 def _differences(data: ReportData) -> str:
     out = ["<p>Differences of one system to the better leg, query by query, sorted: above the line a win.</p>"]
     for d in data.differences:
-        head = f"{d.dataset}: {d.a} − {d.b}, {d.wins:,} wins, {d.losses:,} losses, {d.ties:,} ties"
-        out.append(f"<details open><summary>{escape(head)}</summary>{bars(d.values, head)}</details>")
-    return "".join(out)
+        counts = f"{d.wins:,} wins, {d.losses:,} losses, {d.ties:,} ties"
+        head = f"{d.dataset}: {d.a} − {d.b}, {counts}"
+        title = f"<b>{escape(d.dataset)}</b><small>{escape(d.a)} − {escape(d.b)}: {counts}</small>"
+        out.append(f"<figure><figcaption>{title}</figcaption>{bars(d.values, head)}</figure>")
+    return f'{out[0]}<div class="figures">{"".join(out[1:])}</div>'
 
 
 def _trade(data: ReportData) -> str:
@@ -115,14 +137,23 @@ def _trade(data: ReportData) -> str:
     speed = {n: (max(mean(n, "query_ms"), 1e-3), quality[n]) for n in data.systems}
     size = {n: (max(mean(n, "index_bytes") / 1e6, 1e-3), quality[n]) for n in data.systems}
     name = f"mean {data.measure}"
+    plots = [
+        _trade_plot(speed, f"{name} against latency", "milliseconds a query (log)", name),
+        _trade_plot(size, f"{name} against index size", "megabytes of index (log)", name),
+    ]
     return (
-        scatter(speed, f"{name} against latency", x_name="milliseconds a query (log)", y_name=name)
-        + scatter(size, f"{name} against index size", x_name="megabytes of index (log)", y_name=name)
+        "<p>One query at a time, warm, its encoding included: the median. Sizes count the documents and the files of "
+        "the legs that a system uses. Both are means over the sets on which every system ran.</p>"
+        + "".join(plots)
         + _table(
             ["system", name, "ms a query", "index MB"],
             [[escape(n), f"{quality[n]:.4f}", f"{speed[n][0]:.2f}", f"{size[n][0]:.1f}"] for n in data.systems],
         )
     )
+
+
+def _trade_plot(points: Mapping[str, tuple[float, float]], title: str, x_name: str, y_name: str) -> str:
+    return both(lambda width: scatter(points, title, x_name=x_name, y_name=y_name, width=width))
 
 
 def _tuning(data: ReportData) -> str:
@@ -139,7 +170,8 @@ def _tuning(data: ReportData) -> str:
         ]
         for t in data.tuning
     ]
-    return f"<p>{note}</p>" + _table(["set", "chosen on", "settings", "out of fold", "gated", "oracle"], rows)
+    heads = ["set", "chosen on", "settings", "out of fold", "gated", "oracle"]
+    return f"<p>{note}</p>" + _table(heads, rows, words=2)
 
 
 def _changes(data: ReportData) -> str:
@@ -148,11 +180,16 @@ def _changes(data: ReportData) -> str:
         head = (
             f"{change['dataset']} · query {change['query_id']}: {change['a_value']:.3f} against {change['b_value']:.3f}"
         )
+        text = f"<p>{escape(_short(change.get('text', '')))}</p>"
         sides = "".join(
             f"<div><h4>{escape(change[side])}</h4><ol>{_hits(change[f'{side}_hits'])}</ol></div>" for side in ("a", "b")
         )
-        out.append(f'<details><summary>{escape(head)}</summary><div class="sides">{sides}</div></details>')
+        out.append(f'<details><summary>{escape(head)}</summary>{text}<div class="sides">{sides}</div></details>')
     return "".join(out)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= QUERY_CHARS else f"{text[: QUERY_CHARS - 1]}…"
 
 
 def _hits(hits: Sequence[Sequence[Any]]) -> str:
@@ -175,7 +212,7 @@ def _runs(data: ReportData) -> str:
         ]
         for r in data.runs
     ]
-    table = _table(["set", "split", "system", "queries", "run", "settings"], rows)
+    table = _table(["set", "split", "system", "queries", "run", "settings"], rows, words=2)
     return f"<details><summary>{len(rows)} runs with their settings</summary>{table}</details>"
 
 
@@ -187,8 +224,17 @@ def _section(title: str, body: str) -> str:
     return f"<section><h2>{escape(title)}</h2>{body}</section>"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], foot: Sequence[str] = ()) -> str:
-    heads = "".join(f'<th scope="col"><button type="button">{escape(h)}</button></th>' for h in head)
-    body = "".join(f"<tr>{''.join(f'<td>{c}</td>' for c in row)}</tr>" for row in rows)
-    foot_row = f"<tfoot><tr>{''.join(f'<td>{c}</td>' for c in foot)}</tr></tfoot>" if any(foot) else ""
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], foot: Sequence[str] = (), *, words: int = 0) -> str:
+    """A sortable table; after the first column, ``words`` columns hold words and the others numbers."""
+
+    def cell(tag: str, place: int, text: str) -> str:
+        kind = ' class="words"' if 0 < place <= words else ""
+        return f"<{tag}{kind}>{text}</{tag}>"
+
+    def row(cells: Sequence[str]) -> str:
+        return f"<tr>{''.join(cell('td', i, c) for i, c in enumerate(cells))}</tr>"
+
+    heads = "".join(cell("th", i, f'<button type="button">{escape(h)}</button>') for i, h in enumerate(head))
+    foot_row = f"<tfoot>{row(foot)}</tfoot>" if any(foot) else ""
+    body = "".join(map(row, rows))
     return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody>{foot_row}</table></div>'
