@@ -1,0 +1,89 @@
+"""A BERT encoder as a function of its weights, for training: no module classes, the hub's names throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from twindex.indexing.encoders.bert_weights import BertShape
+from twindex.indexing.errors import ConfigError
+from twindex.indexing.optional import load
+from twindex.indexing.training.torch_door import Parameters, Tensor, functional, torch
+
+WORDS: Final = "embeddings.word_embeddings.weight"
+MINILM: Final = BertShape(layers=6, heads=12, hidden=384)
+
+
+def load_bert(path: Path) -> Parameters:
+    """The weights of a ``model.safetensors`` as float32, without a "bert." prefix, poolers and position numbers.
+
+    Raises:
+        ConfigError: If the file is missing or is no BERT encoder.
+    """
+    safetensors = load("safetensors.torch", purpose="reading weights")
+    try:
+        stored = safetensors.load_file(str(path))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"no weights in {path} ({error})", expected="a model.safetensors") from error
+    named = {name.removeprefix("bert."): value for name, value in stored.items()}
+    kept = {k: v.float() for k, v in named.items() if k.startswith(("embeddings.", "encoder.", "head."))}
+    kept.pop("embeddings.position_ids", None)
+    if WORDS not in kept:
+        raise ConfigError(f"{path} without {WORDS!r}", expected="the weights of a BERT encoder")
+    return kept
+
+
+def bert_states(weights: Mapping[str, Tensor], shape: BertShape, ids: Tensor, mask: Tensor) -> Tensor:
+    """The last hidden state of each token.
+
+    Shapes: ``ids`` int64[b, l], ``mask`` bool[b, l] (True = a token); result float[b, l, hidden].
+    """
+    x = functional.embedding(ids, weights[WORDS])
+    x = x + weights["embeddings.position_embeddings.weight"][: ids.shape[1]]
+    x = x + weights["embeddings.token_type_embeddings.weight"][0]
+    x = _norm(weights, "embeddings.LayerNorm", x, shape)
+    for number in range(shape.layers):
+        x = _layer(weights, f"encoder.layer.{number}.", x, mask, shape)
+    return x
+
+
+def mean_pool(states: Tensor, mask: Tensor) -> Tensor:
+    """The normalised mean of the tokens' states.
+
+    Shapes: ``states`` float[b, l, h], ``mask`` bool[b, l]; result float32[b, h] of length 1.
+    """
+    wide = states.float()
+    weights = mask.unsqueeze(-1).float()
+    total = (wide * weights).sum(dim=1)
+    return functional.normalize(total / weights.sum(dim=1).clamp(min=1), dim=-1)
+
+
+def _layer(weights: Mapping[str, Tensor], prefix: str, x: Tensor, mask: Tensor, shape: BertShape) -> Tensor:
+    batch, length, hidden = x.shape
+    size = (batch, length, shape.heads, hidden // shape.heads)
+    query, key, value = (
+        _linear(weights, f"{prefix}attention.self.{part}", x).view(size).transpose(1, 2)
+        for part in ("query", "key", "value")
+    )
+    mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
+    mixed = mixed.transpose(1, 2).reshape(batch, length, hidden)
+    x = x + _linear(weights, f"{prefix}attention.output.dense", mixed)
+    x = _norm(weights, f"{prefix}attention.output.LayerNorm", x, shape)
+    inner = functional.gelu(_linear(weights, f"{prefix}intermediate.dense", x))
+    x = x + _linear(weights, f"{prefix}output.dense", inner)
+    return _norm(weights, f"{prefix}output.LayerNorm", x, shape)
+
+
+def _linear(weights: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
+    return functional.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+
+def _norm(weights: Mapping[str, Tensor], name: str, x: Tensor, shape: BertShape) -> Tensor:
+    size = (shape.hidden,)
+    return functional.layer_norm(x, size, weights[f"{name}.weight"], weights[f"{name}.bias"], shape.epsilon)
+
+
+def trainable(weights: Parameters, device: str) -> Parameters:
+    """The same weights as float32 leaves on a device, ready for an optimiser."""
+    return {name: value.detach().to(device, torch.float32).requires_grad_() for name, value in weights.items()}

@@ -1,0 +1,84 @@
+"""What a training run is: one frozen value, written beside its checkpoints."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from typing import Any, Literal
+
+from twindex.indexing.errors import ConfigError
+from twindex.indexing.training.sparse_head import Activation
+
+Recipe = Literal["twin", "sparse", "dense"]
+Penalty = Literal["flops", "idf-flops", "df-flops"]
+#: Teachers by name: "dense" for each embedding teacher, "bm25" over WordPiece tokens.
+Device = str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """Settings of a run.
+
+    ``queries`` and ``group`` give a step's size: each query comes with its positive and ``group - 1`` candidates.
+    ``scale`` multiplies the teachers' min-max normalised scores (S in arXiv 2411.04403). ``target_nonzeros`` steers
+    the penalty: after the ramp its weight grows while documents have more non-zeros and shrinks while they have
+    fewer; 0 = a constant weight. ``least`` is the l0 mask. ``temperature`` divides cosines of the dense side,
+    ``sparse_temperature`` the scores of the sparse side.
+    """
+
+    recipe: Recipe = "twin"
+    steps: int = 10_000
+    queries: int = 96
+    group: int = 8
+    document_tokens: int = 192
+    learning_rate: float = 5e-5
+    head_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warm_up: int = 500
+    penalty: Penalty = "flops"
+    penalty_weight: float = 0.01
+    penalty_ramp: int = 2_000
+    least: int = 0
+    target_nonzeros: int = 0
+    activation: Activation = "log1p"
+    scale: float = 10.0
+    bm25_weight: float = 1.0
+    dense_weight: float = 1.0
+    distil_share: float = 1.0
+    contrast_share: float = 0.3
+    sparse_share: float = 1.0
+    dense_share: float = 1.0
+    temperature: float = 0.05
+    sparse_temperature: float = 1.0
+    drop_sentence: float = 0.7
+    sentence_share: float = 0.5
+    dims: tuple[int, ...] = (384,)
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.queries < 2 or self.group < 2:
+            raise ConfigError(
+                f"steps {self.steps}, queries {self.queries}, group {self.group}", expected="at least 1, 2 and 2"
+            )
+        if not 0 <= self.drop_sentence <= 1 or not 0 <= self.sentence_share <= 1:
+            raise ConfigError("a share of sentences outside 0 to 1", expected="0 to 1")
+        if self.bm25_weight < 0 or self.dense_weight < 0 or self.bm25_weight + self.dense_weight == 0:
+            raise ConfigError("teachers without weight", expected="a weight of 0 or more each, and one above 0")
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the sparse side is trained."""
+        return self.recipe != "dense"
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the dense side is trained."""
+        return self.recipe != "sparse"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    def digest(self) -> str:
+        """A short name: equal settings, equal name."""
+        return sha256(repr(self).encode()).hexdigest()[:16]

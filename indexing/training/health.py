@@ -1,0 +1,71 @@
+"""Whether a run is still learning: non-zeros, FLOPS, gradients; a collapse is named, not averaged away."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from twindex.indexing.errors import TwindexError
+from twindex.indexing.training.torch_door import Tensor, torch
+
+#: Non-zeros a document below which the sparse side counts as dead, and the share of the vocabulary above which
+#: it counts as dense.
+DEAD: Final = 1.0
+DENSE_SHARE: Final = 0.25
+
+
+class CollapseError(TwindexError):
+    """Training has stopped to mean anything; the message says how."""
+
+
+def sparse_figures(vectors: Tensor, queries: Tensor) -> dict[str, float]:
+    """Non-zeros a document, FLOPS of a batch, and expected postings a query per thousand documents.
+
+    FLOPS is that of SPLADE's reports: the expected number of tokens that a query and a document share, from the
+    activation shares of both (arXiv 2004.05665, equation 5).
+
+    Shapes: ``vectors`` float32[n, v], ``queries`` float32[q, v].
+    """
+    active = (vectors > 0).float()
+    documents, asked = active.mean(dim=0), (queries > 0).float().mean(dim=0)
+    return {
+        "nonzeros": float(active.sum(dim=1).mean()),
+        "flops": float((documents * asked).sum()),
+        "postings_per_1000": 1000.0 * float((documents * asked).sum()),
+        "largest": float(vectors.max()) if vectors.numel() else 0.0,
+    }
+
+
+def gradient_norm(parameters: Mapping[str, Tensor]) -> float:
+    """Length of all gradients together."""
+    norms = [value.grad.norm() for value in parameters.values() if value.grad is not None]
+    return float(torch.stack(norms).norm()) if norms else 0.0
+
+
+def check(figures: Mapping[str, float], *, vocabulary: int, step: int) -> None:
+    """Stop a run that has collapsed.
+
+    Raises:
+        CollapseError: If a figure is not finite, documents are all but empty, or all but dense.
+    """
+    broken = sorted(name for name, value in figures.items() if not math.isfinite(value))
+    if broken:
+        raise CollapseError(
+            f"{', '.join(broken)} not finite at step {step}",
+            expected="finite numbers",
+            remedy="resume from the last checkpoint with a smaller learning rate",
+        )
+    nonzeros = figures.get("nonzeros")
+    if nonzeros is not None and nonzeros < DEAD:
+        raise CollapseError(
+            f"{nonzeros:.2f} non-zeros a document at step {step}: the sparse side died",
+            expected=f"more than {DEAD:g}",
+            remedy="lower the penalty, or lengthen its ramp",
+        )
+    if nonzeros is not None and nonzeros > DENSE_SHARE * vocabulary:
+        raise CollapseError(
+            f"{nonzeros:.0f} non-zeros a document at step {step}: the sparse side became dense",
+            expected=f"at most {DENSE_SHARE:.0%} of {vocabulary}",
+            remedy="raise the penalty, or lower the learning rate of the head",
+        )

@@ -1,0 +1,155 @@
+"""A run from folders: the training set, the base, the teachers, the candidates, then the trainer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twindex.indexing.errors import DeviceError
+from twindex.indexing.training.bert import MINILM
+from twindex.indexing.training.candidates import bm25_candidates, dense_candidates
+from twindex.indexing.training.config import TrainConfig
+from twindex.indexing.training.idf import document_frequencies, idf_weights, load_idf, save_idf
+from twindex.indexing.training.model import Twin
+from twindex.indexing.training.outputs import write_atomically
+from twindex.indexing.training.teachers import (
+    TeacherVectors,
+    bert_teacher,
+    describe,
+    mpnet_teacher,
+    teacher_vectors,
+    weights_digest,
+)
+from twindex.indexing.training.torch_door import torch
+from twindex.indexing.training.trainer import Trainer
+from twindex.indexing.training.training_set import TrainingSet
+from twindex.indexing.types import Float32Array, Int32Array, Progress, no_progress
+
+#: Candidates a query from each search, where they are mined here.
+MINED = 16
+VOCABULARY_SIZE = 30_522
+IDF = "idf.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Folders and files of a run.
+
+    ``base`` is the student's ``model.safetensors``. ``teachers`` are folders of sentence encoders (BERT's or MPNet's
+    architecture). ``idf`` None = that of the training texts. ``cache`` keeps teacher vectors and candidates.
+    """
+
+    data: Path
+    base: Path
+    teachers: tuple[Path, ...] = ()
+    idf: Path | None = None
+    cache: Path | None = None
+    device: str = "cpu"
+
+
+def make_trainer(
+    config: TrainConfig,
+    inputs: Inputs,
+    out: Path,
+    *,
+    probes: Mapping[str, TrainingSet] | None = None,
+    progress: Progress = no_progress,
+) -> Trainer:
+    """Everything that a run needs, loaded.
+
+    Raises:
+        ConfigError: If a folder does not hold what it should.
+        DeviceError: If the device is absent.
+    """
+    check_device(inputs.device)
+    data = TrainingSet.load(inputs.data)
+    idf = training_idf(inputs, data)
+    digests = {folder.name: weights_digest(folder / "model.safetensors") for folder in inputs.teachers}
+    teachers = [_teacher(folder, data, inputs, digests[folder.name], progress) for folder in inputs.teachers]
+    data = with_candidates(data, teachers, idf, inputs)
+    if inputs.cache is not None:
+        describe(inputs.cache, digests)
+    save_idf(out / IDF, idf)
+    model = Twin.load(inputs.base, activation=config.activation)
+    about: dict[str, Any] = {"data": data.about.get("sha256"), "base": weights_digest(inputs.base), "teachers": digests}
+    weights = torch.from_numpy(idf)
+    return Trainer(config, data, model, teachers, weights, out=out, device=inputs.device, probes=probes, about=about)
+
+
+def training_idf(inputs: Inputs, data: TrainingSet) -> Float32Array:
+    """The given idf table, or that of the training texts."""
+    if inputs.idf is not None:
+        return load_idf(inputs.idf)
+    frequencies, total = document_frequencies(data.passages, VOCABULARY_SIZE)
+    return idf_weights(frequencies, total)
+
+
+def with_candidates(
+    data: TrainingSet, teachers: Sequence[TeacherVectors], idf: Float32Array, inputs: Inputs
+) -> TrainingSet:
+    """The set with candidates of every search beside its own negatives."""
+    path = None if inputs.cache is None else inputs.cache / f"candidates-{data.about.get('sha256', '')[:24]}.npy"
+    if path is not None and path.is_file():
+        return data.with_negatives(np.load(path))
+    found: list[Int32Array] = [data.negatives]
+    found += [dense_candidates(data, teacher, MINED) for teacher in teachers]
+    if not (data.negatives.size and bool((data.negatives >= 0).all())):
+        found.append(bm25_candidates(data, idf, MINED, inputs.device))
+    joined = np.concatenate(found, axis=1)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staging = path.with_suffix(".part.npy")
+        np.save(staging, joined)
+        staging.replace(path)
+    return data.with_negatives(joined)
+
+
+def train(
+    trainer: Trainer, *, minutes: float = math.inf, probe_every: int = 0, progress: Progress = no_progress
+) -> bool:
+    """Run until done or out of time; whether it is done."""
+    return trainer.run(seconds=60 * minutes, probe_every=probe_every, progress=progress)
+
+
+def ablations(config: TrainConfig) -> dict[str, TrainConfig]:
+    """The same run with one switch changed each, by name."""
+    return {
+        "plain": config,
+        "idf-flops": replace(config, penalty="idf-flops"),
+        "df-flops": replace(config, penalty="df-flops"),
+        "l0-mask": replace(config, least=150),
+        "double-log": replace(config, activation="log1p-log1p"),
+        "dense-teachers-alone": replace(config, bm25_weight=0.0),
+        "bm25-alone": replace(config, dense_weight=0.0),
+    }
+
+
+def check_device(device: str) -> None:
+    """Nothing, if the device is there.
+
+    Raises:
+        DeviceError: If it is not.
+    """
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise DeviceError(f"device {device!r}", expected="a GPU that torch sees", remedy="use cpu")
+
+
+def write_report(path: Path, trainer: Trainer) -> None:
+    """The history of a run as a table of tab-separated values, one line a log entry."""
+    keys = sorted({key for record in trainer.history for key in record})
+    lines = ["\t".join(keys)] + ["\t".join(str(record.get(key, "")) for key in keys) for record in trainer.history]
+    write_atomically(path, ("\n".join(lines) + "\n").encode())
+
+
+def _teacher(folder: Path, data: TrainingSet, inputs: Inputs, digest: str, progress: Progress) -> TeacherVectors:
+    is_mpnet = "mpnet" in (folder / "config.json").read_text(encoding="utf-8").lower()
+    device = inputs.device
+    embed = mpnet_teacher(folder, device) if is_mpnet else bert_teacher(folder / "model.safetensors", MINILM, device)
+    return teacher_vectors(
+        folder.name, embed, data, device=device, digest=digest, cache=inputs.cache, progress=progress
+    )
