@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from twindex.eval.addresses import Addresses, locate
 from twindex.eval.beir import Dataset
 from twindex.eval.cached_encoder import CachedEncoder
@@ -222,8 +224,13 @@ def score(rankings: Sequence[Ranking], qrels: Levels, addresses: Addresses, meas
 
 
 def hit_table(query_ids: Sequence[str], rankings: Sequence[Ranking], snapshot: Snapshot) -> dict[str, Hits]:
-    """Rankings of documents with their external ids."""
-    return {q: Hits(tuple(snapshot.doc_ids(r.ords)), r.scores) for q, r in zip(query_ids, rankings, strict=True)}
+    """Rankings of documents with their external ids; each document's id is read once."""
+    ords = np.unique(np.concatenate([r.ords for r in rankings] or [np.empty(0, np.int32)]))
+    names = np.array(snapshot.doc_ids(ords), object)
+    return {
+        q: Hits(tuple(names[np.searchsorted(ords, r.ords)].tolist()), r.scores)
+        for q, r in zip(query_ids, rankings, strict=True)
+    }
 
 
 def timing(leg: Leg, queries: int, index_seconds: float, total: float) -> dict[str, float]:
