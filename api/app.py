@@ -1,4 +1,4 @@
-"""The REST application: one index, opened once, kept at its newest commit."""
+"""The REST application: an index or a folder of indexes, opened once, kept at their newest commits."""
 
 from __future__ import annotations
 
@@ -6,87 +6,176 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
 from fastapi import FastAPI
 
-from twindex.api import errors
-from twindex.api.limits import BodyLimit
-from twindex.api.routes import answer, docs, health, search
-from twindex.indexing.errors import ConfigError
-from twindex.rag.engine import AnswerEngine
+from twindex.api import errors, openapi
+from twindex.api.context import Context
+from twindex.api.gate import Gate, GateConfig
+from twindex.api.json_response import SafeJSON
+from twindex.api.limits import BodyLimit, Limits
+from twindex.api.rate import RateLimit
+from twindex.api.routes import (
+    answer,
+    docs,
+    documents,
+    encode,
+    evaluation,
+    health,
+    indexes,
+    openai,
+    search,
+    snapshots,
+    tasks,
+)
+from twindex.api.service.catalog import Catalog, place_of
+from twindex.api.service.encoders import EncoderPool
+from twindex.api.service.keys import KeyStore
+from twindex.api.service.metrics import Metrics, Shared
+from twindex.api.service.pool import WorkPool
+from twindex.api.service.tasks import TaskStore
+from twindex.indexing.errors import ConfigError, IndexError_, TwindexError
 from twindex.rag.generator import Generator
-from twindex.retrieval.engine import Searcher
 
 log = logging.getLogger(__name__)
+
+ROUTES = (search, answer, documents, indexes, snapshots, encode, evaluation, tasks, openai, health, docs)
+#: Seconds between writes of the measures of a process, where there are several.
+PUBLISH = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class AppConfig:
     """What a server needs to know.
 
-    ``refresh_seconds``: how often to look for a newer commit of the index, 0 = never.
-    ``body_limit``: bytes of a request body, at most.
+    ``index``: an index, or a folder of indexes (``root``: even if there is none in it yet). ``default``: the index
+    that unnamed requests mean. ``refresh_seconds``: how often to look for newer commits, 0 = never. ``body_limit``:
+    bytes of a request body, 0 = that of ``limits``. ``gate``: who may pass. ``workers``: processes that share the
+    work, this being one of them.
+
+    Raises:
+        ConfigError: If a number is out of range.
     """
 
     index: Path
     generator: Generator
     profile: Path | None = None
-    refresh_seconds: float = 1.0
-    body_limit: int = 4 << 20
+    refresh_seconds: float = 0.2
+    body_limit: int = 0
+    root: bool = False
+    default: str = ""
+    gate: GateConfig = field(default_factory=GateConfig)
+    limits: Limits = field(default_factory=Limits)
+    workers: int = 1
 
     def __post_init__(self) -> None:
-        if self.refresh_seconds < 0 or self.body_limit < 1:
+        if self.refresh_seconds < 0 or self.body_limit < 0 or self.workers < 1:
             raise ConfigError(
-                f"refresh_seconds={self.refresh_seconds}, body_limit={self.body_limit}",
+                f"refresh_seconds={self.refresh_seconds}, body_limit={self.body_limit}, workers={self.workers}",
                 expected="positive numbers",
             )
 
 
 def create_app(config: AppConfig) -> FastAPI:
-    """The application. The index is opened when it starts, and closed when it stops.
+    """The application. Indexes are opened when it starts, and closed when it stops.
 
     Raises:
-        IndexError_: At start-up, if the index cannot be opened.
+        IndexError_: At start-up, if the one index that is served cannot be opened.
     """
+    metrics = Metrics()
+    keys = KeyStore(place_of(config.index, root=config.root, default=config.default).state)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with Searcher.open(config.index, profile=config.profile) as searcher:
-            app.state.searcher = searcher
-            app.state.answers = AnswerEngine(searcher, config.generator)
-            app.state.index = str(config.index)
-            task = asyncio.create_task(_follow(searcher, config.refresh_seconds))
-            try:
-                yield
-            finally:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        context = make_context(config, metrics)
+        app.state.context = context
+        await asyncio.to_thread(_open, context)
+        publishing = asyncio.create_task(_publish(context))
+        try:
+            yield
+        finally:
+            context.ready = False
+            publishing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await publishing
+            await asyncio.to_thread(_close, context)
 
     app = FastAPI(
         title="twindex",
         version=version("twindex"),
-        summary="Hybrid dense-sparse retrieval and cited answers over one index.",
+        summary="Hybrid dense-sparse retrieval and cited answers.",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        default_response_class=SafeJSON,
     )
     errors.install(app)
-    app.add_middleware(BodyLimit, limit=config.body_limit)
-    for routes in (search, answer, health, docs):
+    openapi.install(app)
+    limits = config.limits
+    app.add_middleware(BodyLimit, limit=config.body_limit or limits.body_bytes, bulk=limits.bulk_bytes)
+    rate = RateLimit(limits.rate / config.workers, max(1, limits.burst // config.workers))
+    app.add_middleware(Gate, config=config.gate, keys=keys, rate=rate, metrics=metrics)
+    for routes in ROUTES:
         app.include_router(routes.router)
     return app
 
 
-async def _follow(searcher: Searcher, seconds: float) -> None:
-    """Swap in every newer commit of the index. A failing look is logged and tried again."""
-    while seconds:
-        await asyncio.sleep(seconds)
+def make_context(config: AppConfig, metrics: Metrics) -> Context:
+    """What the routes share; nothing is opened yet.
+
+    Raises:
+        IndexNotFoundError: If there is nothing to serve.
+    """
+    place = place_of(config.index, root=config.root, default=config.default)
+    encoders = EncoderPool()
+    catalog = Catalog(
+        place,
+        encoders=encoders,
+        generator=config.generator,
+        profile=config.profile,
+        refresh_seconds=config.refresh_seconds,
+    )
+    limits = config.limits
+    return Context(
+        catalog=catalog,
+        encoders=encoders,
+        work=WorkPool(queue=limits.queue, seconds=limits.seconds),
+        slow=WorkPool(threads=min(limits.answers, 8), queue=limits.answers, seconds=limits.answer_seconds),
+        tasks=TaskStore(place.state / "tasks"),
+        metrics=metrics,
+        limits=limits,
+        version=version("twindex"),
+        shared=Shared(place.state / "metrics") if config.workers > 1 else None,
+    )
+
+
+def _open(context: Context) -> None:
+    """Opens the indexes, replays what their logs hold, and searches once in each, so that no request is the first."""
+    context.catalog.start()
+    for served in context.catalog.opened():
         try:
-            if await asyncio.to_thread(searcher.refresh):
-                log.info("now serving generation %s", searcher.snapshot.generation)
-        except Exception:  # the server goes on with the snapshot it holds
-            log.exception("could not refresh the index")
+            served.warm()
+        except (TwindexError, OSError) as error:
+            level = logging.WARNING if not isinstance(error, IndexError_) else logging.ERROR
+            log.log(level, "%s could not be warmed up: %s", served.name, error)
+    context.ready = True
+
+
+def _close(context: Context) -> None:
+    context.tasks.close()
+    context.slow.close()
+    context.work.close()
+    context.catalog.close()
+
+
+async def _publish(context: Context) -> None:
+    """Lets the other processes of a server know this one's measures."""
+    while context.shared is not None:
+        try:
+            await asyncio.to_thread(context.shared.publish, context.metrics)
+        except OSError as error:
+            log.warning("measures could not be written: %s", error)
+        await asyncio.sleep(PUBLISH)

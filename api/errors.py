@@ -7,11 +7,15 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
+from twindex.api.json_response import SafeJSON
+from twindex.api.refusals import RefusedError
 from twindex.indexing.errors import (
     IndexError_,
+    IndexExistsError,
+    IndexNotFoundError,
     LockedIndexError,
     MissingError,
     ServiceError,
@@ -23,6 +27,8 @@ log = logging.getLogger(__name__)
 
 #: The first class that fits decides.
 STATUS: Final[tuple[tuple[type[TwindexError], int, str], ...]] = (
+    (IndexNotFoundError, 404, "There is no such index"),
+    (IndexExistsError, 409, "There is an index already"),
     (UsageError, 422, "The request cannot be run"),
     (LockedIndexError, 409, "The index is being written"),
     (IndexError_, 503, "The index is not usable"),
@@ -31,7 +37,7 @@ STATUS: Final[tuple[tuple[type[TwindexError], int, str], ...]] = (
 )
 
 
-def problem(status: int, title: str, detail: str, *, kind: str, **more: str) -> JSONResponse:
+def problem(status: int, title: str, detail: str, *, kind: str, **more: str) -> SafeJSON:
     """A problem response."""
     content: dict[str, Any] = {
         "type": f"urn:twindex:error:{kind}",
@@ -40,7 +46,7 @@ def problem(status: int, title: str, detail: str, *, kind: str, **more: str) -> 
         "detail": detail,
         **more,
     }
-    return JSONResponse(content, status_code=status, media_type="application/problem+json")
+    return SafeJSON(content, status_code=status, media_type="application/problem+json")
 
 
 def install(app: FastAPI) -> None:
@@ -51,11 +57,19 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unforeseen)
 
 
-async def _twindex_error(request: Request, error: Exception) -> JSONResponse:
+async def _twindex_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, TwindexError):
         return await _unforeseen(request, error)
-    status, title = next(((s, t) for kind, s, t in STATUS if isinstance(error, kind)), (500, "Error"))
-    return problem(
+    return problem_of(error)
+
+
+def problem_of(error: TwindexError) -> SafeJSON:
+    """The problem response of a deliberate error, with the headers of a refusal."""
+    if isinstance(error, RefusedError):
+        status, title = error.status, error.title
+    else:
+        status, title = next(((s, t) for kind, s, t in STATUS if isinstance(error, kind)), (500, "Error"))
+    response = problem(
         status,
         title,
         error.message,
@@ -64,9 +78,12 @@ async def _twindex_error(request: Request, error: Exception) -> JSONResponse:
         expected=error.expected,
         remedy=error.remedy,
     )
+    if isinstance(error, RefusedError):
+        response.headers.update(error.headers)
+    return response
 
 
-async def _validation_error(request: Request, error: Exception) -> JSONResponse:
+async def _validation_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         return await _unforeseen(request, error)
     parts = [f"{'.'.join(str(place) for place in item['loc'])}: {item['msg']}" for item in error.errors()]
@@ -79,18 +96,20 @@ async def _validation_error(request: Request, error: Exception) -> JSONResponse:
     )
 
 
-async def _http_error(request: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         return await _unforeseen(request, error)
-    return problem(
+    response = problem(
         error.status_code,
         str(error.detail),
         f"{request.method} {request.url.path}: {error.detail}",
         kind=f"Http{error.status_code}",
         remedy="see /openapi.json for what this server offers" if error.status_code in (404, 405) else "",
     )
+    response.headers.update(error.headers or {})
+    return response
 
 
-async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
+async def _unforeseen(request: Request, error: Exception) -> Response:
     log.error("unforeseen error in %s %s", request.method, request.url.path, exc_info=error)
     return problem(500, "Internal error", "an unforeseen error; the server's log has it", kind="Internal")

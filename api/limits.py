@@ -1,10 +1,45 @@
-"""A bound on the size of request bodies, counted as they arrive."""
+"""How much a request may ask for; and a bound on the size of bodies, counted as they arrive."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, fields
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from twindex.api.errors import problem
+from twindex.indexing.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request, one caller and the server as a whole may take.
+
+    ``body_bytes`` of a request body, ``bulk_bytes`` where documents or judgements are uploaded; ``items`` of a bulk
+    write; ``queries`` of a batch; ``texts`` to encode at once; ``seconds`` that a request may take, and an answer
+    ``answer_seconds``; ``queue`` of jobs that wait for a thread, ``answers`` of answers under way; ``rate`` requests
+    a second of one caller, on the mean (0 = any number), ``burst`` of them at once.
+
+    Raises:
+        ConfigError: If a number is not positive (``rate`` may be 0).
+    """
+
+    body_bytes: int = 4 << 20
+    bulk_bytes: int = 64 << 20
+    items: int = 10_000
+    queries: int = 1_000
+    texts: int = 256
+    seconds: float = 30.0
+    answer_seconds: float = 300.0
+    queue: int = 256
+    answers: int = 32
+    rate: float = 0.0
+    burst: int = 100
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value < 0 or (value == 0 and field.name != "rate"):
+                raise ConfigError(f"limit {field.name} = {value}", expected="a positive number")
 
 
 class BodyTooLarge(Exception):  # noqa: N818, RUF100 - control flow inside this module
@@ -12,20 +47,28 @@ class BodyTooLarge(Exception):  # noqa: N818, RUF100 - control flow inside this 
 
 
 class BodyLimit:
-    """ASGI middleware that answers 413 once a body passes ``limit`` bytes."""
+    """ASGI middleware that answers 413 once a body passes its limit.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    Args:
+        app: What is inside.
+        limit: Bytes.
+        bulk: Bytes where documents or judgements are uploaded.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, bulk: int) -> None:
         self.app = app
         self.limit = limit
+        self.bulk = bulk
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, counting."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self.app(scope, receive, send)
             return
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > self.limit:
-            await self._refuse(scope, receive, send)
+        limit = self.bulk if scope["path"].endswith(("/documents", "/eval")) else self.limit
+        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if declared.isdigit() and int(declared) > limit:
+            await self._refuse(limit, scope, receive, send)
             return
         started = seen = 0
 
@@ -33,7 +76,7 @@ class BodyLimit:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self.limit:
+            if seen > limit:
                 raise BodyTooLarge
             return message
 
@@ -46,15 +89,15 @@ class BodyLimit:
             await self.app(scope, counted, noted)
         except BodyTooLarge:
             if not started:
-                await self._refuse(scope, receive, send)
+                await self._refuse(limit, scope, receive, send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
         response = problem(
             413,
             "The request body is too large",
-            f"a body of more than {self.limit:,} bytes",
+            f"a body of more than {limit:,} bytes",
             kind="BodyTooLarge",
-            expected=f"at most {self.limit:,} bytes",
+            expected=f"at most {limit:,} bytes",
             remedy="send a shorter request",
         )
         await response(scope, receive, send)

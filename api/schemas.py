@@ -7,16 +7,27 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from twindex.indexing.filters import Filter, filter_from_dict, parse_filter
+from twindex.retrieval.profile import Recipe
 
 Mode = Literal["hybrid", "sparse", "dense"]
 #: More hits than anybody reads, few enough to answer at once.
 MAX_K = 10_000
+#: Fields of a response that clients may meet in later releases.
+OPEN = ConfigDict(extra="allow")
 
 FilterBody = Annotated[
     str | dict[str, Any] | None,
     Field(
         description="A condition on metadata: an expression, as in the example, or its JSON form.",
         examples=["year >= 2020 and lang = 'en'"],
+    ),
+]
+FusionBody = Annotated[
+    dict[str, Any] | None,
+    Field(
+        description="How to fuse this once: method rrf (with k) or convex (with norm), and a weight for each leg. "
+        "Left out, the server's profile decides. The response says what was used.",
+        examples=[{"method": "rrf", "k": 60, "weights": {"sparse": 1.0, "dense": 1.0}}],
     ),
 ]
 
@@ -27,14 +38,28 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class SearchRequest(Body):
-    """One query."""
+class SearchOptions(Body):
+    """What one query and a batch of them share."""
 
-    query: str = Field(description="What to look for. Empty finds nothing.", examples=["how to read a csv file"])
-    k: int = Field(default=10, ge=0, le=MAX_K, description="How many hits.")
+    k: int = Field(default=10, ge=0, le=MAX_K, description="How many hits; with a cursor, how many more.")
     mode: Mode = Field(default="hybrid", description="Which index: both fused, words only, meaning only.")
     filter: FilterBody = None
     explain: bool = Field(default=False, description="Add to each hit the tree that explains its score.")
+    highlight: bool = Field(default=False, description="Add to each hit the spans of its text that match.")
+    fusion: FusionBody = None
+
+
+class SearchRequest(SearchOptions):
+    """One query."""
+
+    query: str = Field(description="What to look for. Empty finds nothing.", examples=["how to read a csv file"])
+    cursor: str | None = Field(default=None, max_length=200, description="The cursor of the page before.")
+
+
+class BatchRequest(SearchOptions):
+    """Many queries at once."""
+
+    queries: list[str] = Field(min_length=1, description="What to look for.", examples=[["read a csv", "parse a date"]])
 
 
 class AnswerRequest(Body):
@@ -44,12 +69,13 @@ class AnswerRequest(Body):
     k: int = Field(default=8, ge=1, le=100, description="How many hits may become context.")
     mode: Mode = Field(default="hybrid", description="Which index finds the context.")
     filter: FilterBody = None
+    stream: bool = Field(default=False, description="Answer with server-sent events, as Accept: text/event-stream.")
 
 
 class Span(BaseModel):
     """Where in its document the text of a hit stands, in characters."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = OPEN
     id: str
     start: int
     end: int
@@ -58,50 +84,49 @@ class Span(BaseModel):
 class HitBody(BaseModel):
     """One hit."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = OPEN
     id: str
     score: float
     title: str
     text: str
     metadata: dict[str, Any]
+    highlights: list[list[int]] | None = Field(default=None, description="[start, end] in characters of the text.")
 
 
 class SearchResponse(BaseModel):
     """The hits, best first: score descending, ties in document order."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = OPEN
     query: str
     mode: str
     hits: list[HitBody]
+    took_ms: float
+    cursor: str | None = Field(default=None, description="For the next page; null after the last one.")
+    fusion: dict[str, Any] | None = Field(default=None, description="How the legs of a hybrid search were fused.")
+    notes: list[str] | None = None
+
+
+class BatchResponse(BaseModel):
+    """One result a query, in their order."""
+
+    results: list[SearchResponse]
     took_ms: float
 
 
 class CitationBody(BaseModel):
     """Which span of which document supports a sentence of the answer."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = OPEN
 
 
 class AnswerResponse(BaseModel):
     """An answer whose citations were checked against the passages; or an abstention that says so."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = OPEN
     question: str
     answer: str
     citations: list[CitationBody]
     abstained: bool
-
-
-class HealthResponse(BaseModel):
-    """Whether this process can answer, and from what."""
-
-    status: Literal["ok"]
-    version: str
-    index: str
-    generation: int
-    documents: int = Field(description="Live passages.")
-    segments: int
-    modes: list[Mode]
 
 
 class Problem(BaseModel):
@@ -125,3 +150,12 @@ def to_filter(body: str | dict[str, Any] | None) -> Filter | None:
     if body is None:
         return None
     return parse_filter(body) if isinstance(body, str) else filter_from_dict(body)
+
+
+def to_recipe(body: dict[str, Any] | None) -> Recipe | None:
+    """The fusion of a request body.
+
+    Raises:
+        ConfigError: If it cannot be read.
+    """
+    return None if body is None else Recipe.from_dict(body)

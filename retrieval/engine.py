@@ -25,7 +25,7 @@ from twindex.retrieval.base import Reranker, Retriever
 from twindex.retrieval.bm25 import BM25
 from twindex.retrieval.dense import DenseConfig
 from twindex.retrieval.hybrid import Fused, HybridRetriever
-from twindex.retrieval.profile import DEFAULT, Profile
+from twindex.retrieval.profile import DEFAULT, Profile, Recipe
 from twindex.retrieval.rerank import RerankedRetriever
 from twindex.retrieval.results import Hit, SearchResult
 from twindex.retrieval.types import Explanation, Query, Ranking, check_k
@@ -64,6 +64,7 @@ class Searcher:
         dense: DenseConfig = DenseConfig(),  # noqa: B008 - frozen
         reranker: Reranker | None = None,
         rerank_depth: int = 50,
+        find_encoder: Callable[[str], Encoder] = resolve_encoder,
     ) -> Searcher:
         """The newest commit of an index.
 
@@ -75,6 +76,7 @@ class Searcher:
             dense: Settings of the dense leg.
             reranker: A second opinion on the best candidates.
             rerank_depth: How many candidates it sees.
+            find_encoder: From the encoder's name to the encoder, where none is given.
 
         Raises:
             IndexError_: If there is no index, or it is not usable.
@@ -82,7 +84,7 @@ class Searcher:
             FingerprintError: If the encoder is not that of the index.
         """
         chosen = DEFAULT if profile is None else profile if isinstance(profile, Profile) else Profile.load(profile)
-        source = _EncoderSource(encoder)
+        source = _EncoderSource(encoder, find_encoder)
 
         def view() -> View:
             snapshot = Snapshot.open(path)
@@ -112,6 +114,8 @@ class Searcher:
         filter: Filter | str | None = None,  # noqa: A002 - the word that users know
         explain: bool = False,
         rollup: bool = True,
+        start: int = 0,
+        recipe: Recipe | None = None,
     ) -> SearchResult:
         """The k best documents for a query.
 
@@ -122,13 +126,18 @@ class Searcher:
             filter: A condition on metadata.
             explain: Whether to say why each hit has its score.
             rollup: Whether a document counts once, with its best passage; False gives passages.
+            start: How many of the k to pass over: the hits from there on are given, as a later page.
+            recipe: How to fuse this once, instead of as the profile says.
 
         Raises:
             QueryError: If k is negative, or the mode needs vectors and the index has none.
             FilterError: If the filter cannot be read, or names a field that the index does not have.
             MissingError: If the encoder of the vectors is not here.
         """
-        return self.search_many([text], k=k, mode=mode, filter=filter, explain=explain, rollup=rollup)[0]
+        found = self.search_many(
+            [text], k=k, mode=mode, filter=filter, explain=explain, rollup=rollup, start=start, recipe=recipe
+        )
+        return found[0]
 
     def search_many(
         self,
@@ -140,6 +149,8 @@ class Searcher:
         filter: Filter | str | None = None,  # noqa: A002 - the word that users know
         explain: bool = False,
         rollup: bool = True,
+        start: int = 0,
+        recipe: Recipe | None = None,
     ) -> list[SearchResult]:
         """The same for many queries at once: equal to one by one, but quicker. Times are shared out evenly.
 
@@ -154,9 +165,10 @@ class Searcher:
         queries = [Query(text, condition) for text in texts]
         with self._use() as view:
             used, notes = view.effective(as_mode(mode))
-            found = self._retrieve(view, used, queries, k, rollup=rollup and view.chunked)
+            retriever = self._reranked(view, used, recipe)
+            found = self._retrieve(view, retriever, queries, k, rollup=rollup and view.chunked)
             hits = [
-                self._hits(view, used, query, ranking, fused, explain=explain, rollup=rollup)
+                self._hits(view, retriever, query, _after(ranking, start), fused, explain=explain, rollup=rollup)
                 for query, (ranking, fused) in zip(queries, found)
             ]
         took = 1000 * (time.perf_counter() - started) / max(len(texts), 1)
@@ -214,17 +226,24 @@ class Searcher:
         finally:
             view.leave()
 
-    def _reranked(self, view: View, mode: Mode) -> Retriever:
+    @contextmanager
+    def use(self) -> Iterator[Snapshot]:
+        """The newest snapshot, kept open meanwhile."""
+        with self._use() as view:
+            yield view.snapshot
+
+    def _reranked(self, view: View, mode: Mode, recipe: Recipe | None = None) -> Retriever:
         base = view.retriever(mode)
+        if recipe is not None and isinstance(base, HybridRetriever):
+            base = HybridRetriever(base.legs, base.table, Profile(recipe, view.profile.depth))
         if self._reranker is None:
             return base
         return RerankedRetriever(base, self._reranker, self._rerank_depth)
 
     def _retrieve(
-        self, view: View, mode: Mode, queries: Sequence[Query], k: int, *, rollup: bool
+        self, view: View, retriever: Retriever, queries: Sequence[Query], k: int, *, rollup: bool
     ) -> list[tuple[Ranking, Fused | None]]:
         """Rankings of k hits, with what was fused where fusion gives them."""
-        retriever = self._reranked(view, mode)
         wanted = k
         while True:
             if isinstance(retriever, HybridRetriever):
@@ -243,7 +262,7 @@ class Searcher:
     def _hits(
         self,
         view: View,
-        mode: Mode,
+        retriever: Retriever,
         query: Query,
         ranking: Ranking,
         fused: Fused | None,
@@ -256,7 +275,6 @@ class Searcher:
         ranks = _ranks(view, fused, ords)
         reasons: list[Explanation | None] = [None] * len(ords)
         if explain:
-            retriever = self._reranked(view, mode)
             reasons = [_reason(retriever, query, ord_, fused) for ord_ in ords]
         return [
             Hit(
@@ -279,15 +297,16 @@ class Searcher:
 class _EncoderSource:
     """The encoder of queries: the one given, or the one that the index names, found at its first use."""
 
-    def __init__(self, encoder: Encoder | None) -> None:
+    def __init__(self, encoder: Encoder | None, find: Callable[[str], Encoder]) -> None:
         self._encoder = encoder
+        self._find = find
         self._lock = threading.Lock()
 
     def get(self, snapshot: Snapshot) -> Encoder:
         with self._lock:
             info = snapshot.encoder_info
             if self._encoder is None and info is not None:
-                self._encoder = resolve_encoder(info.name)
+                self._encoder = self._find(info.name)
             if self._encoder is None:
                 raise IndexError_("an index without vectors has no encoder")
             snapshot.check_encoder(self._encoder)
@@ -306,6 +325,11 @@ def _best_passages(snapshot: Snapshot, ranking: Ranking, k: int) -> Ranking:
                 break
     at: Int32Array = np.array(keep, np.int32)
     return Ranking(ranking.ords[at], ranking.scores[at])
+
+
+def _after(ranking: Ranking, start: int) -> Ranking:
+    """The ranking without its first hits."""
+    return Ranking(ranking.ords[start:], ranking.scores[start:]) if start else ranking
 
 
 def _ranks(view: View, fused: Fused | None, ords: Sequence[int]) -> list[dict[str, int]]:

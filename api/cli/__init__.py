@@ -49,13 +49,19 @@ def build_app(commands: Sequence[str]) -> typer.Typer:
     return app
 
 
-def _root(
-    version: bool = typer.Option(False, "--version", help="Print the version and leave.", is_eager=True),
-) -> None:
-    if version:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         from_metadata = importlib.import_module("importlib.metadata").version("twindex")
         typer.echo(f"twindex {from_metadata}")
         raise typer.Exit
+
+
+def _root(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and leave.", is_eager=True, callback=_show_version
+    ),
+) -> None:
+    """Options of the program itself."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,24 +1,128 @@
-"""``POST /v1/search``."""
+"""``POST /v1/search`` and ``/v1/search/batch``, of the default index and of a named one."""
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, Final
 
 from fastapi import APIRouter
+from starlette.responses import Response
 
-from twindex.api.deps import SearcherDep
-from twindex.api.schemas import Problem, SearchRequest, SearchResponse, to_filter
+from twindex.api.cursor import DEPTH, Cursor
+from twindex.api.deps import ContextDep, ReadIndex
+from twindex.api.highlight import highlights
+from twindex.api.json_response import to_json
+from twindex.api.openapi import problems
+from twindex.api.refusals import TooLargeError
+from twindex.api.schemas import (
+    BatchRequest,
+    BatchResponse,
+    SearchOptions,
+    SearchRequest,
+    SearchResponse,
+    to_filter,
+    to_recipe,
+)
+from twindex.api.service.served import ServedIndex
+from twindex.retrieval.results import SearchResult
 
 router = APIRouter(tags=["search"])
+#: Hits of all queries of a batch together, at most.
+MAX_BATCH_HITS: Final = 100_000
+CHANGED: Final = "the index has changed since the page before: a hit may come twice or be passed over"
 
 
 @router.post(
-    "/v1/search",
-    response_model=SearchResponse,
-    summary="Search the index",
-    responses={422: {"model": Problem}, 503: {"model": Problem}},
+    "/v1/search", response_model=SearchResponse, summary="Search the default index", responses=problems(404, 501)
 )
-def search(body: SearchRequest, searcher: SearcherDep) -> dict[str, Any]:
+@router.post(
+    "/v1/indexes/{index}/search", response_model=SearchResponse, summary="Search an index", responses=problems(404, 501)
+)
+async def search(body: SearchRequest, served: ReadIndex, context: ContextDep) -> Response:
     """The k best documents for a query, by words, by meaning, or by both fused."""
-    result = searcher.search(body.query, k=body.k, mode=body.mode, filter=to_filter(body.filter), explain=body.explain)
-    return result.to_dict()
+    started = time.perf_counter()
+    data = await context.work.run(run_search, served, body)
+    context.metrics.observe("twindex_stage_seconds", time.perf_counter() - started, stage="search")
+    return Response(data, media_type="application/json")
+
+
+@router.post(
+    "/v1/search/batch", response_model=BatchResponse, summary="Many queries at once", responses=problems(404, 501)
+)
+@router.post(
+    "/v1/indexes/{index}/search/batch",
+    response_model=BatchResponse,
+    summary="Many queries at once to an index",
+    responses=problems(404, 501),
+)
+async def batch(body: BatchRequest, served: ReadIndex, context: ContextDep) -> Response:
+    """One result a query, equal to asking one by one, but quicker."""
+    if len(body.queries) > context.limits.queries or len(body.queries) * body.k > MAX_BATCH_HITS:
+        raise TooLargeError(
+            f"{len(body.queries)} queries with {body.k} hits each",
+            expected=f"at most {context.limits.queries} queries and {MAX_BATCH_HITS:,} hits",
+            remedy="send them in several requests",
+        )
+    data = await context.work.run(run_batch, served, body)
+    return Response(data, media_type="application/json")
+
+
+def run_search(served: ServedIndex, body: SearchRequest) -> bytes:
+    """The response to one query, as JSON."""
+    asked = _identity(served, body)
+    cursor = Cursor.from_text(body.cursor, asked) if body.cursor is not None else None
+    start = cursor.offset if cursor is not None else 0
+    # One more than the page holds, to know whether there is another; never beyond the depth of paging.
+    wanted = max(start + body.k, min(start + body.k + 1, DEPTH)) if body.k else 0
+    generation = served.searcher.snapshot.generation
+    result = served.searcher.search(
+        body.query,
+        k=min(wanted, DEPTH) if start else wanted,
+        mode=body.mode,
+        filter=to_filter(body.filter),
+        explain=body.explain,
+        start=start,
+        recipe=to_recipe(body.fusion),
+    )
+    plain = _plain(served, body, result, body.k)
+    more = len(result.hits) > body.k > 0 and start + body.k < DEPTH
+    plain["cursor"] = Cursor(start + body.k, generation).to_text(asked) if more else None
+    if cursor is not None and cursor.generation != generation:
+        plain["notes"] = [*plain.get("notes", []), CHANGED]
+    return to_json(plain)
+
+
+def run_batch(served: ServedIndex, body: BatchRequest) -> bytes:
+    """The response to many queries, as JSON."""
+    started = time.perf_counter()
+    results = served.searcher.search_many(
+        body.queries,
+        k=body.k,
+        mode=body.mode,
+        filter=to_filter(body.filter),
+        explain=body.explain,
+        recipe=to_recipe(body.fusion),
+    )
+    plain = [{**_plain(served, body, result, body.k), "cursor": None} for result in results]
+    return to_json({"results": plain, "took_ms": round(1000 * (time.perf_counter() - started), 3)})
+
+
+def _plain(served: ServedIndex, options: SearchOptions, result: SearchResult, k: int) -> dict[str, Any]:
+    plain = result.to_dict()
+    del plain["hits"][k:]
+    if options.highlight:
+        analyzer = served.searcher.snapshot.analyzer
+        for hit in plain["hits"]:
+            hit["highlights"] = highlights(analyzer, result.query, hit["text"])
+    return plain
+
+
+def _identity(served: ServedIndex, body: SearchRequest) -> dict[str, Any]:
+    """What a cursor belongs to: everything that decides the ranking."""
+    return {
+        "index": served.name,
+        "query": body.query,
+        "mode": body.mode,
+        "filter": body.filter,
+        "fusion": body.fusion,
+    }

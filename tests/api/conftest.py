@@ -10,12 +10,37 @@ import pytest
 from twindex.api.cli import main
 
 DOCUMENTS = [
-    {"_id": "whale", "title": "Blue whale", "text": "The blue whale is the largest animal that has ever lived.", "metadata": {"kind": "animal", "year": 2019}},
-    {"_id": "bee", "title": "Honey bee", "text": "Honey bees store nectar as honey inside the hive. They dance to tell where flowers are.", "metadata": {"kind": "animal", "year": 2021}},
-    {"_id": "tide", "title": "Tides", "text": "Tides rise and fall with the pull of the moon.", "metadata": {"kind": "physics", "year": 2021}},
-    {"_id": "moon", "title": "The moon", "text": "The moon turns around the earth once a month.", "metadata": {"kind": "physics", "year": 2020}},
-    {"_id": "bread", "title": "Bread", "text": "Bread rises when yeast makes gas in the dough.", "metadata": {"kind": "food", "year": 2018}},
-]  # fmt: skip
+    {
+        "_id": "whale",
+        "title": "Blue whale",
+        "text": "The blue whale is the largest animal that has ever lived.",
+        "metadata": {"kind": "animal", "year": 2019},
+    },
+    {
+        "_id": "bee",
+        "title": "Honey bee",
+        "text": "Honey bees store nectar as honey inside the hive. They dance to tell where flowers are.",
+        "metadata": {"kind": "animal", "year": 2021},
+    },
+    {
+        "_id": "tide",
+        "title": "Tides",
+        "text": "Tides rise and fall with the pull of the moon.",
+        "metadata": {"kind": "physics", "year": 2021},
+    },
+    {
+        "_id": "moon",
+        "title": "The moon",
+        "text": "The moon turns around the earth once a month.",
+        "metadata": {"kind": "physics", "year": 2020},
+    },
+    {
+        "_id": "bread",
+        "title": "Bread",
+        "text": "Bread rises when yeast makes gas in the dough.",
+        "metadata": {"kind": "food", "year": 2018},
+    },
+]
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,76 @@
+"""``POST /v1/indexes/{index}/eval``: queries and judgements of your own, and how well the index does on them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from twindex.api.deps import ContextDep, ReadIndex
+from twindex.api.openapi import problems
+from twindex.api.schemas import Body, FusionBody, Mode, to_recipe
+from twindex.api.schemas_indexes import TaskBody
+from twindex.api.service.served import ServedIndex
+from twindex.eval.evaluate import evaluate
+from twindex.eval.measures import DEFAULT_MEASURES, Measure, parse_all
+from twindex.indexing.errors import UsageError
+from twindex.indexing.types import Progress
+
+router = APIRouter(tags=["eval"])
+#: Queries that are searched at once.
+BATCH = 64
+
+
+class EvalRequest(Body):
+    """Queries and judgements."""
+
+    queries: dict[str, str] = Field(min_length=1, max_length=20_000, description="Query id -> text.")
+    qrels: dict[str, dict[str, int]] = Field(
+        min_length=1, max_length=20_000, description="Query id -> document id -> level; above 0 is relevant."
+    )
+    modes: list[Mode] = Field(default=["sparse"], min_length=1, max_length=3)
+    measures: list[str] | None = Field(default=None, max_length=20, examples=[["nDCG@10", "R@100"]])
+    k: int = Field(default=100, ge=1, le=1000, description="Depth of the rankings.")
+    fusion: FusionBody = None
+
+
+@router.post(
+    "/v1/indexes/{index}/eval",
+    response_model=TaskBody,
+    status_code=202,
+    summary="Score the index on uploaded queries and judgements",
+    responses=problems(404, 501),
+)
+async def start_eval(body: EvalRequest, served: ReadIndex, context: ContextDep) -> dict[str, Any]:
+    """A task; its result has the averages of each mode and the value of each query."""
+    measures = parse_all(body.measures) if body.measures is not None else DEFAULT_MEASURES
+    to_recipe(body.fusion)
+    if not set(body.queries) & set(body.qrels):
+        raise UsageError("queries and judgements without a common id", expected="judgements of these queries")
+    task = await asyncio.to_thread(
+        context.tasks.start, "eval", served.name, lambda progress: score(served, body, measures, progress)
+    )
+    return task.to_dict()
+
+
+def score(served: ServedIndex, body: EvalRequest, measures: Sequence[Measure], progress: Progress) -> dict[str, Any]:
+    """The report of each mode."""
+    ids = sorted(body.queries)
+    total = len(ids) * len(body.modes)
+    out: dict[str, Any] = {}
+    for place, mode in enumerate(body.modes):
+        run: dict[str, dict[str, float]] = {}
+        for start in range(0, len(ids), BATCH):
+            some = ids[start : start + BATCH]
+            results = served.searcher.search_many(
+                [body.queries[i] for i in some], k=body.k, mode=mode, recipe=to_recipe(body.fusion)
+            )
+            for id_, result in zip(some, results):
+                # Ranks as scores, so that ties stay in the order of the ranking.
+                run[id_] = {hit.id: float(len(result.hits) - rank) for rank, hit in enumerate(result.hits)}
+            progress("searching", place * len(ids) + start + len(some), total)
+        out[mode] = evaluate(run, body.qrels, measures).to_dict()
+    return {"modes": out, "generation": served.searcher.snapshot.generation}

@@ -1,0 +1,1 @@
+"""What a server does between requests: a durable log of writes, their application, encoders, tasks, measures."""

@@ -1,0 +1,247 @@
+"""One index as a server holds it: open for searching, with the log of its writes and the thread that applies them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from twindex.api.refusals import ConflictError, StorageError, TooSlowError
+from twindex.api.service.applied import Applied
+from twindex.api.service.applier import Applier
+from twindex.api.service.backup import restore_over
+from twindex.api.service.encoders import EncoderPool
+from twindex.api.service.group import GroupCommit
+from twindex.api.service.records import Entry, Record, delete
+from twindex.api.service.wal import Acknowledged, WriteLog
+from twindex.indexing.errors import IndexError_, TwindexError
+from twindex.indexing.filters import Filter
+from twindex.indexing.manifest import Manifest
+from twindex.indexing.types import Int32Array
+from twindex.rag.engine import AnswerEngine
+from twindex.rag.generator import Generator
+from twindex.retrieval.engine import Searcher
+from twindex.retrieval.profile import Profile
+
+log = logging.getLogger(__name__)
+
+#: What a server keeps inside an index directory.
+STATE_FOLDER: Final = ".twindex"
+LOG_FOLDER: Final = "log"
+
+
+class ServedIndex:
+    """An index, open. Safe for threads.
+
+    Args:
+        name: What requests call it.
+        path: Its directory.
+        encoders: Shared encoders.
+        generator: What writes answers.
+        profile: How hybrid searches fuse; None = the default.
+        snapshots: Folder of its snapshots.
+
+    Raises:
+        IndexError_: If there is no index, or it is not usable.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        *,
+        encoders: EncoderPool,
+        generator: Generator,
+        profile: Profile | Path | None = None,
+        snapshots: Path,
+    ) -> None:
+        self.name = name
+        self.path = path
+        self.snapshots = snapshots
+        self.log_problem = ""
+        self.encoders = encoders
+        self._opening = threading.Lock()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._visible = 0
+        self._log: WriteLog | None = None
+        self._applier: Applier | None = None
+        self._group: GroupCommit | None = None
+        if self.log_folder.is_dir():
+            self._try_open_log(recover=True)
+        self.searcher = Searcher.open(path, profile=profile, find_encoder=encoders.named)
+        self.answers = AnswerEngine(self.searcher, generator)
+        self.follow()
+
+    @property
+    def log_folder(self) -> Path:
+        """Where its write-ahead log is."""
+        return self.path / STATE_FOLDER / LOG_FOLDER
+
+    @property
+    def visible(self) -> int:
+        """Sequence number of the last write that searches see."""
+        return self._visible
+
+    @property
+    def writes(self) -> bool:
+        """Whether the log is open; the first write opens it."""
+        return self._group is not None
+
+    def submit(self, entry: Entry) -> Future[Acknowledged]:
+        """A write; its future is done once the write is durable.
+
+        Raises:
+            StorageError: If the log cannot be opened.
+        """
+        return self._writing().submit(entry)
+
+    def delete_matching(self, condition: Filter, *, seconds: float, **more: Any) -> tuple[Acknowledged, int]:
+        """Deletes the documents that match now, all acknowledged writes counted in; how many there were.
+
+        Raises:
+            FilterError: If the filter names a field that the index does not have.
+            TooSlowError: If earlier writes do not become visible in time.
+            ConflictError: If the idempotency key was used for another request.
+            StorageError: If the write could not be made durable.
+        """
+        self._writing()
+        if self._log is None:
+            raise StorageError("the write log is closed")
+        with self._log.exclusive():  # nobody writes between looking and deleting
+            self.wait_visible(self._log.last, seconds)
+            found = self.matching(condition)
+            entry = delete(found, outcome={"matched": len(found)}, **more)
+            answer = self._log.append_locked([entry])[0]
+        if isinstance(answer, ConflictError):
+            raise answer
+        self._wake()
+        return answer, int(answer.outcome["matched"])
+
+    def matching(self, condition: Filter) -> list[str]:
+        """Ids of the live documents that pass a filter, in corpus order.
+
+        Raises:
+            FilterError: If the filter names a field that the index does not have.
+        """
+        with self.searcher.use() as snapshot:
+            mask = snapshot.allowed(condition)
+            if mask is None:
+                return []
+            ords: Int32Array = np.flatnonzero(mask).astype(np.int32)
+            return list(dict.fromkeys(snapshot.doc_ids(ords)))
+
+    def follow(self) -> bool:
+        """Swaps in the newest commit, if there is one; says what became visible."""
+        fresh = self.searcher.refresh()
+        applied = Applied.read(self.log_folder)
+        if self.searcher.snapshot.generation >= applied.generation and applied.sequence > self._visible:
+            with self._changed:
+                self._visible = applied.sequence
+                self._changed.notify_all()
+        return fresh
+
+    def wait_visible(self, sequence: int, seconds: float) -> None:
+        """Returns once searches see that write.
+
+        Raises:
+            TooSlowError: If they do not in time.
+        """
+        self._wake()
+        with self._changed:
+            if self._changed.wait_for(lambda: self._visible >= sequence or self._closed, seconds):
+                return
+        raise TooSlowError(
+            f"write {sequence} is durable, but not visible after {seconds:g} s",
+            expected="a commit within that time",
+            remedy=self.problem or "ask again later: it is not lost",
+        )
+
+    @property
+    def problem(self) -> str:
+        """Why writes do not get through, "" if they do."""
+        return self.log_problem or (self._applier.problem if self._applier is not None else "")
+
+    def status(self) -> dict[str, Any]:
+        """What the log and its application are at."""
+        last = self._log.last if self._log is not None else 0
+        refused = len(self._applier.refused) if self._applier is not None else 0
+        return {
+            "acknowledged": last,
+            "visible": self._visible,
+            "pending": max(0, last - self._visible),
+            "refused": refused,
+            "problem": self.problem,
+        }
+
+    def log_bytes(self) -> int:
+        """Bytes of the log's files."""
+        return self._log.size() if self._log is not None else 0
+
+    def warm(self) -> None:
+        """Searches once in every mode that the index has, so that nothing is loaded by the first request.
+
+        Raises:
+            MissingError: If the encoder of its vectors is not here; searches by words work nevertheless.
+        """
+        self.searcher.search("warm up", k=1, mode="sparse")
+        if self.searcher.snapshot.encoder_info is not None:
+            self.searcher.search("warm up", k=1, mode="hybrid")
+
+    def close(self) -> None:
+        """Ends writing and searching; what is logged stays logged."""
+        with self._opening:
+            self._closed = True
+        for part in (self._group, self._applier):
+            if part is not None:
+                part.stop()
+        if self._log is not None:
+            self._log.close()
+        self.searcher.close()
+
+    def _writing(self) -> GroupCommit:
+        with self._opening:
+            if self._closed:
+                raise StorageError(f"{self.name} is closed")
+            if self._group is None:
+                self._try_open_log(recover=False)
+            if self._group is None:
+                raise StorageError(f"{self.name} takes no writes: {self.log_problem}", remedy="see the server's log")
+            return self._group
+
+    def _try_open_log(self, *, recover: bool) -> None:
+        """Opens the log. A disk that refuses, or a damaged log, ends writing, not reading."""
+        try:
+            write_log = WriteLog(self.log_folder)
+            applier = Applier(
+                self.path, write_log, self.encoders.of, on_commit=self._committed, restore=self._restore_record
+            )
+            if recover:
+                applier.recover()
+        except (OSError, TwindexError) as error:
+            self.log_problem = f"{type(error).__name__}: {error}"
+            log.exception("the write log of %s cannot be used", self.path)
+            return
+        self.log_problem = ""
+        self._log, self._applier = write_log, applier
+        self._group = GroupCommit(write_log, after=applier.wake)
+        applier.start()
+
+    def _committed(self) -> None:
+        if "searcher" not in self.__dict__:  # recovery, before the index is open
+            return
+        try:
+            self.follow()
+        except (IndexError_, OSError):
+            log.exception("could not open the newest commit of %s", self.path)
+
+    def _restore_record(self, record: Record) -> Manifest:
+        return restore_over(self.snapshots / str(record.entry.body["snapshot"]), self.path)
+
+    def _wake(self) -> None:
+        if self._applier is not None:
+            self._applier.wake()
