@@ -12,7 +12,8 @@ import numpy as np
 from twindex.eval.beir import Dataset
 from twindex.eval.compare import Comparison, TestOptions, adjust, compare, compare_mean, most_changed
 from twindex.eval.indexes import fingerprint
-from twindex.eval.matrix_set import SYSTEMS, TRAINING, SetTask, run_set
+from twindex.eval.matrix_set import SYSTEMS, run_set
+from twindex.eval.matrix_task import TRAINING, SetTask
 from twindex.eval.measures import DEFAULT_MEASURES, Float64Array, Measure
 from twindex.eval.registry import report_split
 from twindex.eval.report_data import MATRIX_NOTE

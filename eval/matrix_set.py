@@ -12,7 +12,6 @@ from typing import Any, Final
 import numpy as np
 
 from twindex.eval.addresses import Addresses, locate
-from twindex.eval.beir import Dataset
 from twindex.eval.cached_encoder import CachedEncoder
 from twindex.eval.candidates import Candidate, standard_candidates
 from twindex.eval.evaluate import Report
@@ -20,63 +19,23 @@ from twindex.eval.harness import KEPT_HITS, hit_table, score
 from twindex.eval.indexes import cached_path, ensure_index, fingerprint, index_config, leg_bytes, statistics
 from twindex.eval.latency import latencies
 from twindex.eval.legs import Leg, search, without_self
-from twindex.eval.measures import DEFAULT_MEASURES, Float64Array, Measure
+from twindex.eval.matrix_task import SetTask
+from twindex.eval.measures import Float64Array
 from twindex.eval.qrels import Qrels
 from twindex.eval.registry import drops_self_matches
 from twindex.eval.results import Results, RunRecord
 from twindex.eval.sweep import score_table
-from twindex.eval.tune import Tuned, TuneOptions, TuneQueries, oracle, profile_of, tune
+from twindex.eval.tune import Tuned, TuneQueries, oracle, profile_of, tune
 from twindex.indexing.encoding import Encoder
 from twindex.indexing.snapshot import Snapshot
 from twindex.indexing.types import Progress, no_progress
 from twindex.retrieval.engine import Searcher
 from twindex.retrieval.fusion import RRF
-from twindex.retrieval.profile import DEFAULT, DEPTH, Profile, Recipe
+from twindex.retrieval.profile import DEFAULT, Profile, Recipe
 from twindex.retrieval.types import Query, Ranking
 
-#: Raised whenever the same inputs would give other values.
-VERSION: Final = 1
 #: The systems, in the order of the table. "convex" is the search engine's default, "tuned" is chosen out of fold.
 SYSTEMS: Final = ("bm25", "dense", "rrf", "convex", "tuned")
-#: Splits that may be trained on, the larger first.
-TRAINING: Final = ("train", "dev")
-
-
-@dataclass(frozen=True, slots=True)
-class SetTask:
-    """One split of one collection, with how it is run.
-
-    ``measures``: what is stored. ``tuning``: how "tuned" is chosen. ``cache``: folder of indexes and legs.
-    """
-
-    dataset: Dataset
-    split: str
-    measures: tuple[Measure, ...] = DEFAULT_MEASURES
-    tuning: TuneOptions = TuneOptions()  # noqa: RUF009 - frozen
-    analyzer: str = "english"
-    depth: int = DEPTH
-    cache: Path = Path("twindex-eval")
-
-    @property
-    def training(self) -> tuple[str, ...]:
-        """Splits that settings may be chosen on."""
-        return tuple(s for s in TRAINING if s in self.dataset.splits and s != self.split)
-
-    def key(self, encoder: Encoder) -> str:
-        """A hash of everything that shapes the values."""
-        return fingerprint({
-            "version": VERSION,
-            "dataset": self.dataset.name,
-            "split": self.split,
-            "files": self.dataset.digests((self.split, *self.training)),
-            "config": index_config(encoder, self.analyzer).to_dict(),
-            "measures": [str(m) for m in self.measures],
-            "tuning": repr(self.tuning),
-            "candidates": [c.recipe.to_dict() for c in standard_candidates()],
-            "default": DEFAULT.to_dict(),
-            "depth": self.depth,
-            "self": drops_self_matches(self.dataset),
-        })  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,8 @@ from rich.console import Console
 from twindex.api.cli import evaluate_options as shared
 from twindex.api.cli.console import progress_bars, stdout, table
 from twindex.eval.matrix import MatrixOptions, run_matrix
-from twindex.eval.matrix_set import SYSTEMS, SetTask, profile_from, run_set
+from twindex.eval.matrix_set import SYSTEMS, profile_from, run_set
+from twindex.eval.matrix_task import SetTask
 from twindex.eval.registry import report_split
 from twindex.eval.report import ReportOptions, write_report
 from twindex.eval.results import Results

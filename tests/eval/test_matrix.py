@@ -20,7 +20,8 @@ from twindex.eval.compare import TestOptions
 from twindex.eval.evaluate import evaluate
 from twindex.eval.harness import BeirOptions, evaluate_beir
 from twindex.eval.matrix import MatrixOptions, judged_sets, run_matrix
-from twindex.eval.matrix_set import SYSTEMS, SetTask, profile_from
+from twindex.eval.matrix_set import SYSTEMS, profile_from
+from twindex.eval.matrix_task import SetTask
 from twindex.eval.report_data import gather
 from twindex.eval.results import Results
 from twindex.eval.tune import TuneOptions

@@ -1,0 +1,58 @@
+"""What one set of the matrix is: a split of a collection with everything that shapes its values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from twindex.eval.beir import Dataset
+from twindex.eval.candidates import standard_candidates
+from twindex.eval.indexes import fingerprint, index_config
+from twindex.eval.measures import DEFAULT_MEASURES, Measure
+from twindex.eval.registry import drops_self_matches
+from twindex.eval.tune import TuneOptions
+from twindex.indexing.encoding import Encoder
+from twindex.retrieval.profile import DEFAULT, DEPTH
+
+#: Raised whenever the same inputs would give other values.
+VERSION: Final = 1
+#: Splits that may be trained on, the larger first.
+TRAINING: Final = ("train", "dev")
+
+
+@dataclass(frozen=True, slots=True)
+class SetTask:
+    """One split of one collection, with how it is run.
+
+    ``measures``: what is stored. ``tuning``: how "tuned" is chosen. ``cache``: folder of indexes and legs.
+    """
+
+    dataset: Dataset
+    split: str
+    measures: tuple[Measure, ...] = DEFAULT_MEASURES
+    tuning: TuneOptions = TuneOptions()  # noqa: RUF009 - frozen
+    analyzer: str = "english"
+    depth: int = DEPTH
+    cache: Path = Path("twindex-eval")
+
+    @property
+    def training(self) -> tuple[str, ...]:
+        """Splits that settings may be chosen on."""
+        return tuple(s for s in TRAINING if s in self.dataset.splits and s != self.split)
+
+    def key(self, encoder: Encoder) -> str:
+        """A hash of everything that shapes the values."""
+        return fingerprint({
+            "version": VERSION,
+            "dataset": self.dataset.name,
+            "split": self.split,
+            "files": self.dataset.digests((self.split, *self.training)),
+            "config": index_config(encoder, self.analyzer).to_dict(),
+            "measures": [str(m) for m in self.measures],
+            "tuning": repr(self.tuning),
+            "candidates": [c.recipe.to_dict() for c in standard_candidates()],
+            "default": DEFAULT.to_dict(),
+            "depth": self.depth,
+            "self": drops_self_matches(self.dataset),
+        })  # fmt: skip
