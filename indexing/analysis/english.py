@@ -26,6 +26,8 @@ _APOSTROPHES: Final = "'\u2019\uff07"
 class EnglishAnalyzer(CachedAnalyzer):
     """Token-compatible with Lucene's English analysis."""
 
+    by_word = True
+
     def __init__(self) -> None:
         super().__init__()
         self._breaker = WordBreaker(classes.RUNS)
@@ -44,6 +46,10 @@ class EnglishAnalyzer(CachedAnalyzer):
     def pieces(self, text: str) -> list[str]:
         """The text cut at white space."""
         return pieces(text)
+
+    def term(self, word: str) -> str | None:
+        """The term of a word, None for a stop word."""
+        return self._terms[word]
 
     def terms(self, text: str) -> list[str]:
         """The terms of one text, in order, with repetitions. Each distinct word is normalised once."""

@@ -25,6 +25,8 @@ class UnicodeAnalyzer(CachedAnalyzer):
     without a dictionary these are the units that both a text and a query about it share.
     """
 
+    by_word = True
+
     def __init__(self) -> None:
         super().__init__()
         self._breaker = WordBreaker(classes.RUNS)
@@ -38,6 +40,10 @@ class UnicodeAnalyzer(CachedAnalyzer):
     def fingerprint(self) -> str:
         """Name, version and settings; the same on every interpreter."""
         return f"unicode/1 (nfkc-casefold-{assigned.VERSION}, uax29-{classes.VERSION}, bigrams)"
+
+    def term(self, word: str) -> str | None:
+        """The word itself: ASCII in lower case is folded already."""
+        return word
 
     def terms(self, text: str) -> list[str]:
         """The terms of one text, in order, with repetitions: folded words, and bigrams of unspaced runs."""
