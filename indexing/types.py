@@ -12,6 +12,8 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from twindex.indexing.errors import CorpusError
+
 #: What a metadata field may hold. Lists are lists of strings or of numbers.
 MetaValue: TypeAlias = "str | int | float | bool | list[str] | list[int] | list[float] | None"
 Metadata: TypeAlias = "Mapping[str, MetaValue]"
@@ -27,12 +29,25 @@ UInt64Array: TypeAlias = NDArray[np.uint64]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a user has: an external id, a text, perhaps a title and metadata."""
+    """What a user has: an external id, a text, perhaps a title and metadata.
+
+    Raises:
+        CorpusError: If id, text or title is no text.
+    """
 
     id: str
     text: str
     title: str = ""
     metadata: Metadata = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if type(self.id) is type(self.text) is type(self.title) is str:
+            return
+        for name, value in (("id", self.id), ("text", self.text), ("title", self.title)):
+            if not isinstance(value, str):
+                raise CorpusError(
+                    f"a document with the {name} {str(value)[:60]!r} of type {type(value).__name__}", expected="a text"
+                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import typer
 from twindex.api.cli import options
 from twindex.api.cli.console import emit_json, progress_bars
 from twindex.api.cli.index import corpus_from, encoder_from, summarise, tell
+from twindex.indexing.corpus import with_estimate
 from twindex.indexing.encoding import Encoder
 from twindex.indexing.errors import UsageError
 from twindex.indexing.snapshot import Snapshot
@@ -53,7 +54,7 @@ def add(
         title_field=title_field,
     )
     with IndexWriter.open(index, encoder=_encoder_of(index)) as writer, progress_bars() as progress:
-        report = writer.add(source, on_duplicate=policy, progress=progress)
+        report = writer.add(source, on_duplicate=policy, progress=with_estimate(source, progress))
         manifest = writer.commit()
     summary = summarise(report, source, seconds=time.perf_counter() - started)
     summary |= {"index": str(index), "generation": manifest.generation, "segments": len(manifest.segments)}

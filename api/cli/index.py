@@ -13,7 +13,7 @@ from twindex.api.cli.console import emit_json, progress_bars
 from twindex.indexing.analysis import get_analyzer
 from twindex.indexing.chunking import ChunkConfig
 from twindex.indexing.config import SEGMENT_DOCS, VECTOR_KINDS, IndexConfig
-from twindex.indexing.corpus import Corpus, OnError, StdlibDocs, open_corpus
+from twindex.indexing.corpus import Corpus, OnError, StdlibDocs, open_corpus, with_estimate
 from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
 from twindex.indexing.encoding import Encoder
 from twindex.indexing.report import AddReport
@@ -73,7 +73,7 @@ def index(
         segment_docs=SEGMENT_DOCS if segment_docs is None else segment_docs,
     )
     with IndexWriter.create(into, config, encoder=model) as writer, progress_bars() as progress:
-        report = writer.add(source, progress=progress)
+        report = writer.add(source, progress=with_estimate(source, progress))
         manifest = writer.commit()
     summary = summarise(report, source, seconds=time.perf_counter() - started)
     summary |= {"index": str(into), "generation": manifest.generation, "segments": len(manifest.segments)}

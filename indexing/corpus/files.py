@@ -22,18 +22,28 @@ _BREAKS: Final = frozenset(
     header hr li main nav ol p pre section table tr ul
     """.split()  # noqa: SIM905
 )
+#: Byte order marks, and what a page may say of its encoding within its first bytes (HTML standard, 4.2.5.4).
+_MARKS: Final = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_DECLARED: Final = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([A-Za-z0-9_.:-]{1,40})""", re.I)
+_HEAD: Final = 1024
 _HEADING: Final = re.compile(r"^\s{0,3}#{1,6}\s+(.+?)\s*#*\s*$", re.M)
 
 
 class FolderCorpus(RecordCorpus):
     """All readable files under a folder, in the order of their relative paths, which are their ids.
 
-    The title is the first heading or the HTML title, else the file's name. Metadata: ``path`` and ``kind``.
+    The title is the first heading or the HTML title, else the file's name. Metadata: ``path`` and ``kind``. Hidden
+    files and folders are left out.
+
+    Args:
+        folder: The folder, or one file.
+        on_error: Whether a file that cannot be read stops the stream or is counted.
     """
 
     def __init__(self, folder: Path, *, on_error: OnError = "fail") -> None:
         super().__init__(str(folder), on_error=on_error)
         self.folder = folder
+        self._root = folder if folder.is_dir() else folder.parent
 
     @property
     def total(self) -> int | None:
@@ -45,13 +55,17 @@ class FolderCorpus(RecordCorpus):
         self.restart()
         for path in self._paths():
             try:
-                yield read_file(path, self.folder)
+                document = read_file(path, self._root)
             except CorpusError as error:
                 if self._on_error == "fail":
                     raise
                 self.skip(error)
+            else:
+                yield document
 
     def _paths(self) -> list[Path]:
+        if not self.folder.is_dir():
+            return [self.folder]
         found = [path for path in self.folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
         visible = [
             path for path in found if not any(part.startswith(".") for part in path.relative_to(self.folder).parts)
@@ -70,29 +84,40 @@ def read_file(path: Path, folder: Path) -> Document:
     if suffix == ".pdf":
         title, text = _read_pdf(path)
     else:
-        title, text = "", _read_text(path)
-        if suffix in (".html", ".htm"):
-            title, text = _read_html(text)
-        elif suffix in (".md", ".markdown"):
+        title, text = _read_html(path) if suffix in (".html", ".htm") else ("", _read_text(path))
+        if suffix in (".md", ".markdown"):
             heading = _HEADING.search(text)
             title = heading[1] if heading else ""
     name = path.relative_to(folder).as_posix()
     return Document(name, text, title or path.stem, {"path": name, "kind": suffix[1:]})
 
 
-def _read_text(path: Path) -> str:
+def _read_text(path: Path, *, html: bool = False) -> str:
+    """The file's text: UTF-8, or what a byte order mark or, in HTML, a declaration near the beginning says."""
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CorpusError(f"not readable ({error.strerror or error})", path=str(path), expected="a file") from error
+    declared = _DECLARED.search(data, 0, _HEAD) if html else None
+    name = next((name for mark, name in _MARKS if data.startswith(mark)), "")
+    encoding = name or (declared[1].decode("ascii") if declared else "utf-8")
+    try:
+        return data.decode(encoding)
+    except (UnicodeDecodeError, LookupError) as error:
+        at = f" (at byte {error.start + 1})" if isinstance(error, UnicodeDecodeError) else ""
         raise CorpusError(
-            f"bytes that are not UTF-8 (at byte {error.start + 1})", path=str(path), expected="UTF-8 text"
+            f"bytes that are not {encoding.upper()}{at}", path=str(path), expected="UTF-8 text"
         ) from error
 
 
-def _read_html(source: str) -> tuple[str, str]:
+def _read_html(path: Path) -> tuple[str, str]:
     parser = _Text()
-    parser.feed(source)
-    parser.close()
+    source = _read_text(path, html=True)
+    try:
+        parser.feed(source)
+        parser.close()
+    except (AssertionError, ValueError) as error:  # the parser's ways to give up on broken declarations
+        raise CorpusError(f"not readable as HTML ({error})", path=str(path), expected="an HTML page") from error
     lines = (" ".join(line.split()) for line in "".join(parser.parts).splitlines())
     return " ".join("".join(parser.title).split()), "\n".join(line for line in lines if line)
 

@@ -88,7 +88,7 @@ def _parse(data: bytes, name: str, number: int) -> Any:
             line=number,
             expected="UTF-8 text",
         ) from error
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a plain ValueError: a number of thousands of digits
         raise CorpusError(
             f"not JSON ({error})",
             path=name,

@@ -17,7 +17,7 @@ from twindex.indexing.types import Document
 FORMATS: Final = ("beir", "jsonl", "csv", "tsv", "parquet", "folder")
 ACCEPTED: Final = (
     "a BEIR folder (with corpus.jsonl or corpus.jsonl.gz), a .jsonl, .jsonl.gz, .csv, .tsv or .parquet file, "
-    f"or a folder of {' '.join(SUFFIXES)} files"
+    f"or a {' '.join(SUFFIXES)} file or a folder of them"
 )
 _BY_ENDING: Final = {
     ".jsonl": "jsonl",
@@ -79,6 +79,8 @@ def _format_of(path: Path) -> str:
     for ending, fmt in _BY_ENDING.items():
         if name.endswith(ending):
             return fmt
+    if path.suffix.lower() in SUFFIXES:
+        return "folder"
     raise CorpusError(f"{path}: a file of unknown kind", expected=ACCEPTED, remedy="name the format (--format)")
 
 

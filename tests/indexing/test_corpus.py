@@ -6,6 +6,7 @@ import gzip
 import json
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twindex.indexing.corpus import Corpus, JsonLinesCorpus, StdlibDocs, open_corpus
+from twindex.indexing.corpus import Corpus, IterableCorpus, JsonLinesCorpus, StdlibDocs, open_corpus, with_estimate
 from twindex.indexing.errors import ConfigError, CorpusError
 from twindex.indexing.optional import load
 from twindex.indexing.types import Document
@@ -66,6 +67,7 @@ def test_json_lines(tmp_path: Path, name: str, bom: bytes, end: str) -> None:
         (b'{"_id": "x", "text": "y", "m": NaN}', "m"),
         (b'{"_id": "x", "text": "\xff"}', "UTF-8"),
         (b"[" * 100_000, "not JSON"),
+        (b'{"_id": "x", "text": "y", "n": ' + b"9" * 5000 + b"}", "not JSON"),
     ],
 )
 def test_a_bad_line_is_named_or_counted(tmp_path: Path, line: bytes, words: str) -> None:
@@ -122,11 +124,59 @@ def test_tables_of_text(tmp_path: Path, name: str, mark: str) -> None:
 def test_a_row_with_too_few_cells(tmp_path: Path) -> None:
     path = tmp_path / "c.csv"
     path.write_text("id,text\na,b\nc\nd,e\n")
-    with pytest.raises(CorpusError, match=r"c\.csv:3: 1 cells"):
+    with pytest.raises(CorpusError, match=r"c\.csv:3: 1 cell;"):
         list(open_corpus(path))
     corpus = open_corpus(path, on_error="skip")
     assert [document.id for document in corpus] == ["a", "d"]
     assert corpus.skipped_count == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (b"c", "1 cell"),
+        (b"c,d,e", "3 cells"),
+        (b'"c" d,e', "not readable"),
+        (b"c,\xff", "UTF-8"),
+        (b",text", "id"),
+    ],
+)
+def test_a_bad_row_is_named_or_counted(tmp_path: Path, row: bytes, words: str) -> None:
+    path = tmp_path / "c.csv"
+    path.write_bytes(b"id,text\n1,x\n" + row + b"\n2,y\n")
+    with pytest.raises(CorpusError, match=words) as raised:
+        list(open_corpus(path))
+    assert f"{path}:3: " in str(raised.value)
+    corpus = open_corpus(path, on_error="skip")
+    assert [document.id for document in corpus] == ["1", "2"]
+    assert (corpus.skipped_count, corpus.skipped[0].line) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [("id,id,text", "two columns 'id'"), ("key,text", "for the id"), ("id,content", "for the text")],
+)
+def test_a_header_that_cannot_work_is_an_error_in_any_case(tmp_path: Path, header: str, words: str) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text(f"{header}\na,b,c\n")
+    with pytest.raises(CorpusError, match=words):
+        list(open_corpus(path, on_error="skip"))
+
+
+def test_an_unclosed_quote_names_its_last_line(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text('id,text\na,b\nc,"d\ne,f\n')
+    with pytest.raises(CorpusError, match=r"c\.csv:4: not readable"):
+        list(open_corpus(path))
+    corpus = open_corpus(path, on_error="skip")
+    assert [document.id for document in corpus] == ["a"]
+    assert corpus.skipped_count == 1
+
+
+def test_empty_files_are_empty_corpora(tmp_path: Path) -> None:
+    for name in ("c.jsonl", "c.csv", "c.tsv"):
+        (tmp_path / name).write_bytes(b"")
+        assert list(open_corpus(tmp_path / name)) == []
 
 
 def test_parquet(tmp_path: Path) -> None:
@@ -146,6 +196,34 @@ def test_parquet(tmp_path: Path) -> None:
         list(open_corpus(tmp_path / "broken.parquet"))
 
 
+def test_parquet_types_that_metadata_does_not_have(tmp_path: Path) -> None:
+    path = tmp_path / "c.parquet"
+    load("duckdb", purpose="a test").sql(
+        "SELECT UUID '6b1a4f0e-0000-4000-8000-000000000001' AS id, 'x' AS text, 1.5::DECIMAL(4, 2) AS price, "
+        "TIMESTAMP '2024-02-03 04:05:06' AS at, {'a': 1, 'b': ['y']} AS nested"
+    ).write_parquet(str(path))
+    assert list(open_corpus(path)) == [
+        Document(
+            "6b1a4f0e-0000-4000-8000-000000000001",
+            "x",
+            "",
+            {"price": 1.5, "at": "2024-02-03T04:05:06", "nested.a": 1, "nested.b": ["y"]},
+        )
+    ]
+
+
+def test_a_parquet_file_damaged_in_the_middle(tmp_path: Path) -> None:
+    path = tmp_path / "c.parquet"
+    load("duckdb", purpose="a test").sql(
+        "SELECT 'd' || i AS id, repeat(md5(i::VARCHAR), 20) AS text FROM range(3000) t(i)"
+    ).write_parquet(str(path))
+    data = bytearray(path.read_bytes())
+    data[1000 : len(data) // 2] = bytes(len(data) // 2 - 1000)
+    path.write_bytes(data)
+    with pytest.raises(CorpusError, match="Parquet"):
+        list(open_corpus(path, on_error="skip"))
+
+
 def test_a_folder_of_files(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / ".hidden").mkdir()
@@ -163,6 +241,109 @@ def test_a_folder_of_files(tmp_path: Path) -> None:
     assert documents["sub/a.md"].title == "The heading"
     assert (documents["sub/c.html"].title, documents["sub/c.html"].text) == ("A & B", "one two\ncafé")
     assert documents["sub/a.md"].metadata == {"path": "sub/a.md", "kind": "md"}
+
+
+def test_one_file_is_a_corpus_too(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("# One\n\ntext")
+    (tmp_path / "b.md").write_text("# Two")
+    assert [document.id for document in open_corpus(tmp_path / "a.md")] == ["a.md"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "text"),
+    [
+        ("a.txt", "é 東".encode("utf-8-sig"), "é 東"),
+        ("a.txt", "é 東".encode("utf-16"), "é 東"),
+        ("a.html", b'<head><meta charset="iso-8859-1"></head><p>caf\xe9', "café"),
+        ("a.html", b'<meta http-equiv="Content-Type" content="text/html; charset=windows-1252"><p>\x93x\x94', "“x”"),
+        ("a.html", "<p>é".encode(), "é"),
+    ],
+)
+def test_encodings(tmp_path: Path, name: str, data: bytes, text: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    assert next(iter(open_corpus(tmp_path))).text == text
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("b.txt", b"caf\xe9", r"UTF-8 \(at byte 4\)"),
+        ("b.html", b'<meta charset="no-such">x', "NO-SUCH"),
+        ("b.html", b'<meta charset="hex">x', "HEX"),
+        ("b.html", b"<p>x<![foo[y]]>", "HTML"),
+        ("b.pdf", b"%PDF-1.4 nothing", "PDF"),
+    ],
+)
+def test_a_bad_file_is_named_or_counted(tmp_path: Path, name: str, data: bytes, words: str) -> None:
+    (tmp_path / "a.txt").write_text("fine")
+    (tmp_path / name).write_bytes(data)
+    (tmp_path / "c.txt").write_text("fine")
+    if name == "b.html" and words == "HTML" and not _gives_up_on(data):
+        pytest.skip("this Python's HTML parser reads it")
+    if name == "b.pdf":
+        pytest.importorskip("pypdf", reason="needs the extra pdf")
+    with pytest.raises(CorpusError, match=words) as raised:
+        list(open_corpus(tmp_path))
+    assert str(tmp_path / name) in str(raised.value)
+    corpus = open_corpus(tmp_path, on_error="skip")
+    assert [document.id for document in corpus] == ["a.txt", "c.txt"]
+    assert corpus.skipped_count == 1
+
+
+def _gives_up_on(data: bytes) -> bool:
+    parser = HTMLParser()
+    try:
+        parser.feed(data.decode())
+        parser.close()
+    except AssertionError:
+        return True
+    return False
+
+
+def test_a_file_without_permission_is_named_or_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("x")
+    original = Path.read_bytes
+
+    def refuse(self: Path) -> bytes:
+        if self.name == "b.txt":
+            raise PermissionError(13, "Permission denied", str(self))
+        return original(self)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(CorpusError, match=r"b\.txt: not readable \(Permission denied\)"):
+        list(open_corpus(tmp_path))
+    corpus = open_corpus(tmp_path, on_error="skip")
+    assert [document.id for document in corpus] == ["a.txt"]
+    assert corpus.skipped_count == 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    data=st.lists(
+        st.sampled_from([*"<>!-[]/&;=\"' ", "<!", "<![", "<![foo[", "<script", "</p", "&#", "<title>", "é"])
+    ).map("".join)
+)
+def test_any_page_is_a_document_or_a_clear_error(tmp_path_factory: pytest.TempPathFactory, data: str) -> None:
+    path = tmp_path_factory.mktemp("fuzz") / "a.html"
+    path.write_text(data, encoding="utf-8")
+    corpus = open_corpus(path, on_error="skip")
+    assert len(list(corpus)) + corpus.skipped_count == 1
+
+
+def test_time_left_from_the_share_that_was_read(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_text("".join(json.dumps({"_id": str(i), "text": "word " * 50}) + "\n" for i in range(2000)))
+    corpus, calls = open_corpus(path), []
+    progress = with_estimate(corpus, lambda stage, done, total: calls.append((stage, done, total)))
+    for done, _ in enumerate(corpus, 1):
+        progress("indexing", done, corpus.total)
+    assert calls[0][2] is None or calls[0][2] > 1000, "a first buffer says little, but nothing silly"
+    assert calls[999][2] == pytest.approx(2000, rel=0.2)
+    assert calls[-1] == ("indexing", 2000, 2000)
+    known = IterableCorpus([])
+    silent = lambda stage, done, total: None  # noqa: E731
+    assert with_estimate(known, silent) is silent
 
 
 def test_pdf_files(tmp_path: Path) -> None:
@@ -201,6 +382,12 @@ def test_iterables() -> None:
     assert corpus.total == 3
     with pytest.raises(CorpusError, match="memory:2"):
         list(open_corpus([RECORDS[0], {"text": "no id"}]))
+
+
+@pytest.mark.parametrize("wrong", [{"id": 5}, {"text": None}, {"title": b"x"}])
+def test_a_document_is_made_of_texts(wrong: dict[str, Any]) -> None:
+    with pytest.raises(CorpusError, match=f"the {next(iter(wrong))} "):
+        Document(**({"id": "a", "text": "x"} | wrong))
 
 
 def test_what_cannot_be_a_corpus(tmp_path: Path) -> None:
