@@ -54,7 +54,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(TwindexError, _twindex_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _unforeseen)
 
 
 async def _twindex_error(request: Request, error: Exception) -> Response:
@@ -112,4 +111,9 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 async def _unforeseen(request: Request, error: Exception) -> Response:
     log.error("unforeseen error in %s %s", request.method, request.url.path, exc_info=error)
+    return unforeseen()
+
+
+def unforeseen() -> SafeJSON:
+    """What a caller learns of an error that nobody foresaw."""
     return problem(500, "Internal error", "an unforeseen error; the server's log has it", kind="Internal")

@@ -9,20 +9,21 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from twindex.api.errors import problem_of
+from twindex.api.errors import problem_of, unforeseen
 from twindex.api.rate import RateLimit
 from twindex.api.refusals import AuthenticationError, ForbiddenError, MisdirectedError, RefusedError
 from twindex.api.service.keys import Key, KeyStore
 from twindex.api.service.keys import Scope as KeyScope
 from twindex.api.service.metrics import Metrics
 
+log = logging.getLogger(__name__)
 access = logging.getLogger("twindex.access")
 
 #: What needs no key: the pages that ask for one, the description of the API, and whether the server lives.
@@ -123,9 +124,19 @@ class Gate:
             self.metrics.count("twindex_refused_total", reason=type(error).__name__.removesuffix("Error"))
             await problem_of(error)(scope, receive, decorated)
         else:
-            await self.app(scope, receive, decorated)
+            await self._inside(scope, receive, decorated, lambda: bool(status))
         finally:
             self._account(scope, caller, status, time.perf_counter() - started)
+
+    async def _inside(self, scope: Scope, receive: Receive, send: Send, begun: Callable[[], bool]) -> None:
+        """The application; what nobody foresaw is logged with the request's id, and tells the caller nothing."""
+        try:
+            await self.app(scope, receive, send)
+        except Exception:
+            log.exception("unforeseen error in request %s", scope["twindex.request"])
+            if begun():
+                raise  # the connection is closed, so that nobody takes half a response for a whole one
+            await unforeseen()(scope, receive, send)
 
     def _check_host(self, headers: Mapping[bytes, bytes]) -> None:
         """A page of another site that resolves its own name to this address must get nothing (DNS rebinding)."""
