@@ -1,4 +1,4 @@
-"""Laws of retrieval on random corpora: what must hold whatever the documents, the query, k, and the history of an index."""
+"""Laws of retrieval: what must hold whatever the documents, the query, k, and the history of an index."""
 
 from __future__ import annotations
 
