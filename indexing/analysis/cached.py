@@ -94,6 +94,7 @@ class CachedAnalyzer(ABC):
     def analyze(self, texts: Iterable[str], vocabulary: Vocabulary) -> TermBatch:
         """The terms of many texts as numbers, new terms added to the vocabulary.
 
+        New terms are numbered as they occur; within a block of many texts, those of ASCII words come first.
         Shapes: see TermBatch.
         """
         parts = []
