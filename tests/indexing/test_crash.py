@@ -22,6 +22,7 @@ from twindex.indexing import build as building
 from twindex.indexing.config import IndexConfig
 from twindex.indexing.directory import FileDirectory
 from twindex.indexing.encoders.hashing import HashingEncoder
+from twindex.indexing.encoders.sparse_hashing import SparseHashingEncoder
 from twindex.indexing.encoding import EncoderInfo
 from twindex.indexing.errors import IndexExistsError, IndexNotFoundError
 from twindex.indexing.snapshot import Snapshot
@@ -71,18 +72,19 @@ def generation_of(path: Path) -> int:
 
 def history(path: Path, model: CountingEncoder) -> None:
     """Three commits. Run again after a death it goes on from the last of them."""
-    config = IndexConfig(encoder=model.info, segment_docs=100)
+    sparse = SparseHashingEncoder(64)
+    config = IndexConfig(encoder=model.info, sparse_encoder=sparse.info, segment_docs=100)
     if generation_of(path) == 0:
-        with IndexWriter.create(path, config, encoder=model) as writer:
+        with IndexWriter.create(path, config, encoder=model, sparse_encoder=sparse) as writer:
             writer.add(documents(180))
             writer.commit()
-    with IndexWriter.open(path, encoder=model) as writer:
+    with IndexWriter.open(path, encoder=model, sparse_encoder=sparse) as writer:
         if writer.generation == 1:
             writer.add((document(n, 1) for n in range(150, 240)), on_duplicate="replace")
             writer.delete([f"d{n}" for n in range(0, 60, 3)])
             writer.commit()
         if writer.generation == 2:
-            writer.merge(2)
+            writer.merge(2, reorder=True)
             writer.delete(["d100"])
             writer.commit()
 
@@ -260,18 +262,19 @@ def failing(monkeypatch: pytest.MonkeyPatch, at: int) -> Iterator[Switch]:
 def scenario(path: Path) -> None:
     """A build, a commit that deletes and adds, a commit that merges."""
     model = encoder()
-    config = IndexConfig(encoder=model.info)
+    sparse = SparseHashingEncoder(64)
+    config = IndexConfig(encoder=model.info, sparse_encoder=sparse.info)
     if generation_of(path) == 0:
-        with writer_at(IndexWriter.create(path, config, encoder=model)) as writer:
+        with writer_at(IndexWriter.create(path, config, encoder=model, sparse_encoder=sparse)) as writer:
             writer.add(documents(6))
             writer.commit()
-    with writer_at(IndexWriter.open(path, encoder=model)) as writer:
+    with writer_at(IndexWriter.open(path, encoder=model, sparse_encoder=sparse)) as writer:
         if writer.generation == 1:
             writer.delete(["d1"])
             writer.add(documents(2, start=6))
             writer.commit()
         if writer.generation == 2:
-            writer.merge()
+            writer.merge(reorder=True)
             writer.commit()
 
 
@@ -338,7 +341,7 @@ def test_create_after_a_death_between_commit_and_tidying(tmp_path: Path) -> None
 def test_a_disk_that_fills_up_rolls_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scenario(tmp_path / "index")
     wanted = digest(tmp_path / "index")
-    writer = IndexWriter.open(tmp_path / "index", encoder=encoder())
+    writer = IndexWriter.open(tmp_path / "index", encoder=encoder(), sparse_encoder=SparseHashingEncoder(64))
     writer.add(documents(3, start=20))
 
     def full(*_: object) -> None:

@@ -26,6 +26,8 @@ build(path, documents(120), segment_docs=50)
 with IndexWriter.open(path) as writer:
     writer.delete([f"d{n}" for n in range(0, 120, 7)])
     writer.commit()
+    writer.merge(2, reorder=True)
+    writer.commit()
 """
 
 
