@@ -44,6 +44,8 @@ class Cursor:
         """
         try:
             whole = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+            if base64.urlsafe_b64encode(whole).decode("ascii").rstrip("=") != text:
+                raise ValueError("spare bits that are not 0")
             version, offset, generation, of, check = _FORM.unpack(whole)
         except (ValueError, binascii.Error, struct.error):
             raise _wrong("no cursor of this server") from None

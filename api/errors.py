@@ -106,7 +106,18 @@ async def _http_error(request: Request, error: Exception) -> Response:
         remedy="see /openapi.json for what this server offers" if error.status_code in (404, 405) else "",
     )
     response.headers.update(error.headers or {})
+    if error.status_code == 405:
+        response.headers["Allow"] = ", ".join(_methods(request))
     return response
+
+
+def _methods(request: Request) -> list[str]:
+    """What may be done at an address, whichever routes do it."""
+    found: set[str] = set()
+    for route in getattr(request.app.state, "api_routes", ()):
+        if route.path_regex.match(request.scope["path"]):
+            found |= route.methods
+    return sorted(found)
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:

@@ -29,6 +29,15 @@ REASONS: Final[dict[int, str]] = {
     504: "The request took longer than a request may",
     507: "The write could not be stored; reading goes on",
 }
+#: The part of an address that names an index; a dependency reads it, so that routes need not declare it.
+INDEX: Final = {
+    "name": "index",
+    "in": "path",
+    "required": True,
+    "description": "Name of an index.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"},
+    "example": "notes",
+}
 PROBLEM: Final = "application/problem+json"
 
 
@@ -63,6 +72,13 @@ def _complete(spec: dict[str, Any]) -> dict[str, Any]:
     schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    for path, operations in spec["paths"].items():
+        if "{index}" in path:
+            operations["parameters"] = [INDEX]
+            for operation in operations.values():
+                if isinstance(operation, dict):
+                    named = [p for p in operation.get("parameters", []) if p["name"] != "index"]
+                    operation["parameters"] = named
     spec["components"]["securitySchemes"] = {
         "key": {"type": "http", "scheme": "bearer", "description": "An API key; needed unless on loopback."}
     }

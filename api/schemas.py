@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from twindex.indexing.filters import Filter, filter_from_dict, parse_filter
 from twindex.retrieval.profile import Recipe
@@ -15,6 +15,14 @@ MAX_K = 10_000
 #: Fields of a response that clients may meet in later releases.
 OPEN = ConfigDict(extra="allow")
 
+
+def _whole(value: Any) -> Any:
+    """5.0 is a whole number in JSON."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+#: An integer as JSON has it: no truth value, no text.
+Whole = Annotated[int, BeforeValidator(_whole)]
 FilterBody = Annotated[
     str | dict[str, Any] | None,
     Field(
@@ -35,13 +43,13 @@ FusionBody = Annotated[
 class Body(BaseModel):
     """A request body: unknown fields are errors, since a misspelt option must not be ignored."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class SearchOptions(Body):
     """What one query and a batch of them share."""
 
-    k: int = Field(default=10, ge=0, le=MAX_K, description="How many hits; with a cursor, how many more.")
+    k: Whole = Field(default=10, ge=0, le=MAX_K, description="How many hits; with a cursor, how many more.")
     mode: Mode = Field(default="hybrid", description="Which index: both fused, words only, meaning only.")
     filter: FilterBody = None
     explain: bool = Field(default=False, description="Add to each hit the tree that explains its score.")
@@ -66,7 +74,7 @@ class AnswerRequest(Body):
     """One question."""
 
     question: str = Field(min_length=1, description="What to answer.", examples=["How do I read a csv file?"])
-    k: int = Field(default=8, ge=1, le=100, description="How many hits may become context.")
+    k: Whole = Field(default=8, ge=1, le=100, description="How many hits may become context.")
     mode: Mode = Field(default="hybrid", description="Which index finds the context.")
     filter: FilterBody = None
     stream: bool = Field(default=False, description="Answer with server-sent events, as Accept: text/event-stream.")

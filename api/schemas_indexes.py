@@ -21,7 +21,11 @@ class CreateIndex(Body):
         description="Name of an encoder that is installed on the server; none makes a sparse index.",
     )
     analyzer: str = Field(default="english", max_length=64, description="Analyzer of the sparse leg.")
-    chunk: str = Field(default="none", max_length=64, description="none, words:200:40 or sentences:200:1.")
+    chunk: str = Field(
+        default="none",
+        pattern=r"^(none|(words|sentences):[1-9][0-9]{0,6}(:[0-9]{1,6})?)$",
+        description="none, words:200:40 or sentences:200:1.",
+    )
     vectors: Literal["flat", "hnsw"] = Field(default="flat", description="Dense index: exact, or a graph.")
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 import typer
 
+from twindex.api.cli.console import take_any_text
 from twindex.api.cli.failure import run_guarded
 
 #: Command -> the module whose ``register`` adds it.
@@ -69,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if argv is None else argv)
     typed = next((word for word in arguments if not word.startswith("-")), "")
     app = build_app([typed] if typed in COMMANDS else list(COMMANDS))
+    take_any_text()
     debug = "--debug" in arguments
     if debug:
         arguments.remove("--debug")

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from twindex.api.cli import options
-from twindex.api.cli.console import emit_json, stdout
+from twindex.api.cli.console import emit_json, stdout, visible
 from twindex.api.settings import Settings
 from twindex.rag.engine import AnswerEngine
 from twindex.rag.generator import Generator
@@ -57,11 +57,11 @@ def show_answer(console: Console, answer: Answer) -> None:
     """The answer, then one line a citation."""
     for note in answer.notes:
         console.print(Text(f"note: {note}", style="yellow"))
-    console.print(Text(answer.text, style="bold"))
+    console.print(Text(visible(answer.text), style="bold"))
     for citation in answer.citations:
-        head = Text(f"[{citation.marker}] ", style="cyan").append(citation.doc_id, style="bold")
+        head = Text(f"[{citation.marker}] ", style="cyan").append(visible(citation.doc_id), style="bold")
         if citation.title:
-            head.append(f"  {citation.title}", style="green")
+            head.append(f"  {visible(citation.title)}", style="green")
         console.print(head)
-        quote = " ".join(citation.quote.split())
+        quote = visible(" ".join(citation.quote.split()))
         console.print(Padding(Text(f"“{quote}”", style="dim"), (0, 0, 0, 4)))

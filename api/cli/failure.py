@@ -9,6 +9,7 @@ from typing import Final
 
 import typer
 
+from twindex.api.cli.console import visible
 from twindex.indexing.errors import IndexError_, MissingError, ServiceError, TwindexError, UsageError
 
 #: The first class that fits decides.
@@ -32,7 +33,7 @@ def show(error: TwindexError) -> None:
         lines.append(f"  expected: {error.expected}")
     if error.remedy:
         lines.append(f"  try: {error.remedy}")
-    typer.echo("\n".join(lines), err=True)
+    typer.echo(visible("\n".join(lines)), err=True)
 
 
 def run_guarded(action: Callable[[], object], *, debug: bool = False) -> int:

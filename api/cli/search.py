@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from twindex.api.cli import options
-from twindex.api.cli.console import emit_json, stdout
+from twindex.api.cli.console import emit_json, stdout, visible
 from twindex.retrieval.engine import Hit, Searcher, SearchResult, as_mode
 from twindex.retrieval.explain import render_lines
 
@@ -52,13 +52,13 @@ def show_result(console: Console, result: SearchResult) -> None:
 
 def render_hit(rank: int, hit: Hit, *, width: int = 200) -> Group:
     """One hit: rank, score, id, title, the head of its text, and its explanation if there is one."""
-    head = Text.assemble((f"{rank:>3}  ", "bold"), (f"{hit.score:.4f}  ", "cyan"), (hit.id, "bold"))
+    head = Text.assemble((f"{rank:>3}  ", "bold"), (f"{hit.score:.4f}  ", "cyan"), (visible(hit.id), "bold"))
     if hit.title:
-        head.append(f"  {hit.title}", style="green")
-    body = " ".join(hit.text.split())
+        head.append(f"  {visible(hit.title)}", style="green")
+    body = visible(" ".join(hit.text.split()))
     parts: list[Text | Padding] = [head]
     if body:
         parts.append(Padding(Text(body if len(body) <= width else body[: width - 1] + "…", style="dim"), (0, 0, 0, 5)))
     if hit.explanation is not None:
-        parts.append(Padding(Text("\n".join(render_lines(hit.explanation))), (0, 0, 0, 5)))
+        parts.append(Padding(Text(visible("\n".join(render_lines(hit.explanation)))), (0, 0, 0, 5)))
     return Group(*parts)

@@ -20,7 +20,7 @@ from twindex.rag.events import Event, Final
 
 router = APIRouter(tags=["answer"])
 EVENTS = {
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {}},
     "description": "JSON; or, where asked for, events: retrieved (the numbered passages), token, citation, done (the "
     "validated answer, as in JSON), or error (a problem).",
 }

@@ -36,7 +36,7 @@ IdempotencyKey = Annotated[
         description="The same request with the same key is written once, however often it is sent within a day.",
     ),
 ]
-_DOCUMENT = {"type": "object", "description": "_id or id, text, and perhaps title, metadata and further fields."}
+_DOCUMENT = {"description": "An object with _id or id, text, and perhaps title, metadata and further fields."}
 BODIES = {
     "requestBody": {
         "required": True,

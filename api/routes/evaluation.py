@@ -11,7 +11,7 @@ from pydantic import Field
 
 from twindex.api.deps import ContextDep, ReadIndex
 from twindex.api.openapi import problems
-from twindex.api.schemas import Body, FusionBody, Mode, to_recipe
+from twindex.api.schemas import Body, FusionBody, Mode, Whole, to_recipe
 from twindex.api.schemas_indexes import TaskBody
 from twindex.api.service.served import ServedIndex
 from twindex.eval.evaluate import evaluate
@@ -28,12 +28,12 @@ class EvalRequest(Body):
     """Queries and judgements."""
 
     queries: dict[str, str] = Field(min_length=1, max_length=20_000, description="Query id -> text.")
-    qrels: dict[str, dict[str, int]] = Field(
+    qrels: dict[str, dict[str, Whole]] = Field(
         min_length=1, max_length=20_000, description="Query id -> document id -> level; above 0 is relevant."
     )
     modes: list[Mode] = Field(default=["sparse"], min_length=1, max_length=3)
     measures: list[str] | None = Field(default=None, max_length=20, examples=[["nDCG@10", "R@100"]])
-    k: int = Field(default=100, ge=1, le=1000, description="Depth of the rankings.")
+    k: Whole = Field(default=100, ge=1, le=1000, description="Depth of the rankings.")
     fusion: FusionBody = None
 
 

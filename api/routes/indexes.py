@@ -11,14 +11,14 @@ from pydantic import Field
 from twindex.api.context import Context
 from twindex.api.deps import AdminIndex, CallerDep, ContextDep, ReadIndex, check_allowed, on_server
 from twindex.api.openapi import problems
-from twindex.api.schemas import Body
+from twindex.api.schemas import Body, Whole
 from twindex.api.schemas_indexes import CreateIndex, IndexBody, IndexList, WriteBody
 from twindex.api.service.records import Entry
 from twindex.api.service.served import ServedIndex
 from twindex.indexing.analysis import get_analyzer
 from twindex.indexing.chunking import ChunkConfig
 from twindex.indexing.config import IndexConfig
-from twindex.indexing.errors import IndexError_
+from twindex.indexing.errors import ConfigError, IndexError_, MissingError
 
 router = APIRouter(tags=["indexes"])
 
@@ -26,7 +26,7 @@ router = APIRouter(tags=["indexes"])
 class MergeRequest(Body):
     """How far to merge."""
 
-    max_segments: int = Field(default=1, ge=1, le=1000, description="Segments to leave, at most.")
+    max_segments: Whole = Field(default=1, ge=1, le=1000, description="Segments to leave, at most.")
 
 
 @router.get("/v1/indexes", response_model=IndexList, summary="List the indexes", responses=problems())
@@ -113,7 +113,14 @@ def described(served: ServedIndex) -> dict[str, Any]:
 
 
 def _create(context: Context, body: CreateIndex) -> tuple[ServedIndex, bool]:
-    encoder = None if body.encoder == "none" else context.encoders.named(body.encoder).info
+    try:
+        encoder = None if body.encoder == "none" else context.encoders.named(body.encoder).info
+    except MissingError as error:
+        raise ConfigError(
+            f"encoder {body.encoder!r}, which this server does not have",
+            expected="one that is installed, hashing:DIM, or none",
+            remedy="install its model on the server",
+        ) from error
     config = IndexConfig(
         analyzer=get_analyzer(body.analyzer).name,
         encoder=encoder,

@@ -123,7 +123,7 @@ async def embeddings(body: EmbeddingsRequest, request: Request, caller: CallerDe
     response_model=ChatResponse,
     summary="Chat over an index",
     responses={
-        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "JSON or a stream"},
+        200: {"content": {"text/event-stream": {}}, "description": "JSON or a stream"},
         **problems(404, 501, 502),
     },
 )
