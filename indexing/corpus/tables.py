@@ -16,6 +16,7 @@ from typing import Any, Final
 from twindex.indexing.corpus.base import OnError, RecordCorpus
 from twindex.indexing.errors import CorpusError
 from twindex.indexing.optional import load
+from twindex.indexing.parquet_path import literal_path
 from twindex.indexing.types import Document
 
 BATCH: Final = 1_000
@@ -137,7 +138,7 @@ class ParquetCorpus(RecordCorpus):
         duckdb = load("duckdb", purpose="reading Parquet files")
         connection = duckdb.connect(":memory:", config={"threads": 1, "preserve_insertion_order": True})
         try:
-            return connection.execute(sql, [_literal(self.path)])
+            return connection.execute(sql, [literal_path(self.path)])
         except duckdb.Error as error:
             raise self._unreadable(error) from error
 
@@ -152,11 +153,6 @@ class ParquetCorpus(RecordCorpus):
 
     def _unreadable(self, error: Exception) -> CorpusError:
         return CorpusError(str(error).splitlines()[0], path=self.name, expected="a Parquet file")
-
-
-def _literal(path: Path) -> str:
-    """The path as a pattern that matches it alone: to the Parquet reader a path is a pattern."""
-    return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
 def _plain(value: Any) -> Any:

@@ -16,6 +16,7 @@ from twindex.indexing.errors import CorruptIndexError
 from twindex.indexing.filter_ast import Filter
 from twindex.indexing.filter_sql import BUILT_IN, compile_filter, field_kinds
 from twindex.indexing.optional import load
+from twindex.indexing.parquet_path import literal_path
 from twindex.indexing.store.writer import (
     HASH_FILE,
     ID_FILE,
@@ -60,19 +61,26 @@ class StoreReader:
 
     def doc_ids(self, local: Int32Array | Int64Array) -> list[str]:
         """Document ids, in the order of ``local``: int[n]."""
-        return self._records.map(local, lambda data: str(json.loads(_text(data))["doc_id"]))
+        return self._records.map(local, lambda data: str(_record(data)["doc_id"]))
 
     def passages(self, local: Int32Array | Int64Array) -> list[Passage]:
         """Passages, in the order of ``local``: int[n]."""
-        records = self._records.map(local, lambda data: json.loads(_text(data)))
-        return [Passage(id=id_, **record) for id_, record in zip(self.ids(local), records)]
+        ids = iter(self.ids(local))
+        return self._records.map(local, lambda data: Passage(id=next(ids), **_record(data)))
 
     def find(self, doc_id: str) -> Int32Array:
-        """Local ordinals of all passages of the document, ascending: int32[n]; deleted ones included."""
+        """Local ordinals of all passages of the document, ascending: int32[n]; deleted ones included.
+
+        Raises:
+            CorruptIndexError: If the table of hashes names passages that are not there.
+        """
         wanted = hash_doc_ids([doc_id])[0]
         low = int(np.searchsorted(self._hashes, wanted))
         high = int(np.searchsorted(self._hashes, wanted, side="right"))
-        found = np.sort(self._hashed[low:high]).astype(np.int32)
+        ordinals = np.sort(self._hashed[low:high])
+        if len(ordinals) and int(ordinals[-1]) >= self.size:
+            raise _corrupt(self.directory / HASH_FILE, f"passage {int(ordinals[-1])}", f"one of {self.size}")
+        found = ordinals.astype(np.int32)
         same = [other == doc_id for other in self.doc_ids(found)]
         return found[np.array(same, np.bool_)]
 
@@ -102,9 +110,14 @@ class StoreReader:
     def _run(self, filter_: Filter) -> BoolArray:
         condition, parameters = compile_filter(filter_, self._columns)
         mask = np.zeros(self.size, np.bool_)
-        if self.size:
-            sql = f"SELECT ord FROM metadata WHERE {condition}"
+        if not self.size:
+            return mask
+        sql = f"SELECT ord FROM metadata WHERE {condition}"
+        duckdb = load("duckdb", purpose="filters on metadata")
+        try:
             mask[self._connection.execute(sql, parameters).fetchnumpy()["ord"]] = True
+        except (duckdb.Error, IndexError) as error:  # damage that shows only where pages are read
+            raise _corrupt(self.directory / META_FILE, str(error).splitlines()[0], "readable metadata") from error
         return mask
 
     @cached_property
@@ -116,9 +129,8 @@ class StoreReader:
         duckdb = load("duckdb", purpose="filters on metadata")
         connection = duckdb.connect(":memory:", config={"threads": 1})
         try:
-            connection.execute(
-                f"CREATE VIEW metadata AS FROM read_parquet('{str(path).replace(chr(39), 2 * chr(39))}')"
-            )
+            quoted = literal_path(path).replace("'", "''")  # a view takes no parameters
+            connection.execute(f"CREATE VIEW metadata AS FROM read_parquet('{quoted}')")
         except duckdb.Error as error:
             connection.close()
             raise _corrupt(path, str(error).splitlines()[0], "a Parquet file") from error
@@ -134,6 +146,7 @@ class _Blob:
     """Byte strings laid end to end, with an array of their bounds."""
 
     def __init__(self, data: Path, offsets: Path) -> None:
+        self._path = data
         self._data: Any = _mapped(data, "u1")
         self._offsets: UInt64Array = _mapped(offsets, "<u8")
         if not len(self._offsets) or int(self._offsets[-1]) != len(self._data):
@@ -146,7 +159,15 @@ class _Blob:
         at = np.asarray(numbers, np.int64)
         starts, ends = self._offsets[at].tolist(), self._offsets[at + 1].tolist()
         data = memoryview(self._data)
-        return [read(bytes(data[start:end])) for start, end in zip(starts, ends)]
+        try:
+            return [read(bytes(data[start:end])) for start, end in zip(starts, ends)]
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise _corrupt(self._path, f"a record that cannot be read ({error})", "what a writer wrote") from error
+
+
+def _record(data: bytes) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(_text(data))
+    return record
 
 
 def _text(data: bytes) -> str:
@@ -158,9 +179,12 @@ def _mapped(path: Path, dtype: str) -> NDArray[Any]:
         size = path.stat().st_size
     except OSError as error:
         raise _corrupt(path, "no such file", "the file that the manifest names") from error
+    if not path.is_file():
+        raise _corrupt(path, "no file but a folder", "the file that the manifest names")
     if size % np.dtype(dtype).itemsize:
         raise _corrupt(path, f"{size} bytes", f"a multiple of {np.dtype(dtype).itemsize}")
-    return np.memmap(path, dtype, "r") if size else np.empty(0, dtype)
+    # A plain view: the class of memory maps costs a microsecond at each access.
+    return np.asarray(np.memmap(path, dtype, "r")) if size else np.empty(0, dtype)
 
 
 def _corrupt(path: Path, given: str, expected: str) -> CorruptIndexError:

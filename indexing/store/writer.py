@@ -13,6 +13,7 @@ import numpy as np
 from twindex.indexing.errors import CorpusError
 from twindex.indexing.filter_sql import INT64, SQL_TYPES, column_name, quoted, storable
 from twindex.indexing.optional import load
+from twindex.indexing.parquet_path import literal_path
 from twindex.indexing.types import Passage, UInt64Array
 
 ID_FILE: Final = "ids.dat"
@@ -166,7 +167,7 @@ def _write_parquet(rows: Path, columns: dict[str, str], target: Path) -> None:
             f"COPY (SELECT {selected} FROM read_json(?, format = 'newline_delimited', columns = ?, "
             "maximum_object_size = 268435456)) TO "
             f"'{_escaped(target)}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP})",
-            [str(rows), types],
+            [literal_path(rows), types],
         )
 
 
