@@ -24,6 +24,8 @@ from sparse_store import Corpus
 HERE = Path(__file__).resolve().parent
 DEPTHS = (10, 1_000)
 CHECKED = 100
+#: Engines that read the index of another.
+SHARED = {"twindex-95": "twindex"}
 Result = dict[str, Any]
 
 
@@ -85,7 +87,8 @@ class Worker:
 
 def index_folder(plan: Plan, engine: str, corpus: Corpus) -> Path:
     """Where an engine keeps its index of a corpus. Corpora that differ in their queries only share it."""
-    return plan.cache / "indexes" / str(corpus.meta.get("documents_of", corpus.name)) / engine
+    documents = str(corpus.meta.get("documents_of", corpus.name))
+    return plan.cache / "indexes" / documents / SHARED.get(engine, engine)
 
 
 def build(plan: Plan, engine: str, corpus: Corpus) -> Result:
@@ -127,7 +130,7 @@ def measure(plan: Plan, engines: list[str], corpus: Corpus) -> dict[str, Result]
     exact = exact_lists(corpus)
     with serving(plan, results, corpus) as workers:
         for k in DEPTHS:
-            if k <= corpus.size:
+            if k <= corpus.size and workers:
                 _tune(plan, workers, results, corpus, exact, k)
                 _throughput(plan, workers, results, corpus, k)
                 _latency(plan, workers, results, corpus, k)
@@ -174,18 +177,19 @@ def _throughput(plan: Plan, workers: list[Worker], results: dict[str, Result], c
     for threads in sorted({1, plan.threads}):
         say(f"{corpus.name}: k={k}, {threads} thread(s), {plan.repeat} rounds")
         sizes = {worker.engine: _size(plan, worker, corpus, k, threads) for worker in workers}
-        spent: dict[str, list[float]] = {worker.engine: [] for worker in workers}
+        spent: dict[str, list[Result]] = {worker.engine: [] for worker in workers}
         for turn in range(plan.repeat):
             for worker in workers[turn % len(workers) :] + workers[: turn % len(workers)]:
                 count, passes = sizes[worker.engine]
                 answer = worker.ask("batch", k=k, threads=threads, count=count, passes=passes)
-                spent[worker.engine].append(answer["seconds"])
+                spent[worker.engine].append(answer)
         for engine, seconds in spent.items():
             count, passes = sizes[engine]
-            rates = [count * passes / one for one in seconds]
+            rates = [count * passes / one["seconds"] for one in seconds]
             results[engine].setdefault("qps", {})[f"{k}/{threads}"] = {
                 "median": statistics.median(rates),
                 "all": rates,
+                "per_cpu": statistics.median(count * passes / max(one["cpu"], 1e-9) for one in seconds),
                 "queries": count,
                 "passes": passes,
                 "partial": count < corpus.queries,

@@ -10,6 +10,7 @@ from sparse_peers.base import Engine
 #: Name on the command line -> module and class.
 ENGINES: Final = {
     "twindex": ("ours", "Twindex"),
+    "twindex-95": ("ours", "TwindexApproximate"),
     "bm25s": ("bm25s_numba", "Bm25s"),
     "pisa": ("pisa", "Pisa"),
     "tantivy": ("tantivy_engine", "Tantivy"),

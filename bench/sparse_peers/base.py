@@ -20,7 +20,8 @@ class Engine:
     """One search engine. Conversions of queries happen in ``open``, outside every timing.
 
     ``packages``: distributions whose versions are reported. ``kinds``: corpora it takes. ``exact``: its lists are
-    the true ones by ``formula``. ``score_tolerance``: relative. ``variants``: strategies to choose from.
+    the true ones by ``formula``. ``score_tolerance``: relative. ``variants``: strategies to choose from; ``keep``: the
+    one to use whatever the timing of the others says.
     ``most_documents``: larger corpora are left out, for ``reason``. ``threaded``: it can use several threads.
     """
 
@@ -30,6 +31,7 @@ class Engine:
     formula: Formula | None = Formula()
     score_tolerance = 2e-5
     variants: tuple[str, ...] = ("",)
+    keep = ""
     most_documents = 1 << 31
     reason = ""
     threaded = True

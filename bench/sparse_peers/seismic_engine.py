@@ -12,7 +12,7 @@ from sparse_peers.base import Engine, Hits, empty_hits
 
 
 class Seismic(Engine):
-    """SeismicIndex with the settings of its authors for SPLADE, scaled to the corpus by its own defaults.
+    """SeismicIndex; a mean of 1,000 postings a term for 1M documents keeps twice the share of its default at 8.8M.
 
     ``variants``: query_cut and heap_factor; the fastest that reaches the wanted recall is used.
     """
@@ -22,18 +22,18 @@ class Seismic(Engine):
     exact = False
     formula = None
     variants = tuple(f"cut={cut} heap={heap}" for cut in (3, 5, 8, 12, 20, 40) for heap in (0.7, 0.8, 0.9, 1.0))
-    note = "n_postings 3500, summary_energy 0.4, centroid_fraction 0.1 (its defaults)"
+    note = "n_postings 1000 (its default, 3500, is meant for 8.8M documents); the rest as by default"
 
     def build(self, corpus: Corpus, folder: Path) -> None:
         """From the arrays, in memory; all cores."""
         import seismic
 
         dataset = seismic.SeismicDataset(corpus.vocabulary)
-        offsets, components = np.array(corpus.array("doc_ptr")), np.array(corpus.array("doc_ids"))
-        names = np.array([str(d) for d in range(corpus.size)], dtype=seismic.get_seismic_string())
+        offsets, components = np.array(corpus.array("doc_ptr")), np.array(corpus.array("doc_ids"), np.int64)
+        names = [str(d) for d in range(corpus.size)]
         values = np.array(corpus.array("doc_values"), np.float32)
         dataset.add_documents_by_id(names, components, values, offsets)
-        index = seismic.SeismicIndex.build_from_dataset(dataset)
+        index = seismic.SeismicIndex.build_from_dataset(dataset, n_postings=1000)
         index.save(str(folder / "index"))
 
     def open(self, corpus: Corpus, folder: Path) -> None:
