@@ -10,7 +10,8 @@ from tests.eval.made_up import make_collection, write_lines
 from twindex.eval.beir import Dataset
 from twindex.eval.evaluate import evaluate
 from twindex.eval.harness import BeirOptions, evaluate_beir, store_result
-from twindex.eval.indexes import index_config
+from twindex.eval.indexes import index_config, leg_bytes
+from twindex.eval.latency import latencies
 from twindex.eval.measures import parse_all
 from twindex.eval.qrels import read_qrels
 from twindex.eval.results import Results
@@ -20,6 +21,7 @@ from twindex.indexing.config import IndexConfig
 from twindex.indexing.encoders.hashing import HashingEncoder
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.writer import IndexWriter
+from twindex.retrieval.engine import Searcher
 from twindex.retrieval.fusion import RRF
 from twindex.retrieval.profile import Profile, Recipe
 
@@ -121,3 +123,17 @@ def test_options_out_of_range(wrong: dict[str, object]) -> None:
 def test_dense_without_an_encoder_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(Exception, match="vectors"):
         evaluate_beir(folder, BeirOptions(mode="dense", cache=tmp_path))
+
+
+def test_latency_is_of_single_queries_in_every_mode(folder: Path, tmp_path: Path) -> None:
+    evaluate_beir(folder, BeirOptions(cache=tmp_path), encoder=HashingEncoder(16))
+    index = next((tmp_path / "indexes").iterdir())
+    with Searcher.open(index, encoder=HashingEncoder(16)) as searcher:
+        texts = [q.text for q in Dataset(folder).queries()]
+        found = latencies(searcher, texts, sample=10)
+        assert set(found) == {"hybrid", "sparse", "dense"}
+        assert all(0 < ms < 10_000 for ms in found.values())
+        assert latencies(searcher, []) == {"hybrid": 0.0, "sparse": 0.0, "dense": 0.0}
+        sizes = leg_bytes(searcher.snapshot)
+    assert sizes["dense"] == 60 * 16 * 4
+    assert min(sizes.values()) > 0
