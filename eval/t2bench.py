@@ -88,12 +88,12 @@ class T2Result:
             "documents": self.documents,
             "encoder": self.encoder,
             "retrieval": [
-                {"queries": mode, "system": system, "measures": report.aggregate("answerable")}
+                {"query_mode": mode, "system": system, "measures": report.aggregate("answerable")}
                 for (mode, system), report in self.retrieval.items()
             ],
             "comparisons": self.comparisons(),
             "answers": [
-                {"queries": mode, "context": kind, "generator": result.generator, **_answers(result)}
+                {"query_mode": mode, "context": kind, "generator": result.generator, **_answers(result)}
                 for (mode, kind), result in self.answers.items()
             ],
         }
@@ -105,7 +105,7 @@ class T2Result:
             if system != "bm25":
                 base = self.retrieval[mode, "bm25"]
                 found = compare(report.values[MAIN], base.values[MAIN], self.tests)
-                named.append(({"queries": mode, "a": system, "b": "bm25", "measure": str(MAIN)}, found))
+                named.append(({"query_mode": mode, "a": system, "b": "bm25", "measure": str(MAIN)}, found))
         return [names | c.to_dict() for (names, _), c in zip(named, adjust([c for _, c in named]), strict=True)]
 
 

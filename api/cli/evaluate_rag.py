@@ -182,7 +182,7 @@ def _show_t2(console: Console, result: T2Result) -> None:
         rows = table("queries", "context", "questions", *COLUMNS.values(), right=("questions", *COLUMNS.values()))
         for row in plain["answers"]:
             cells = [f"{row['measures'][m]:.4f}" if m in row["measures"] else "" for m in COLUMNS]
-            rows.add_row(row["queries"], row["context"], f"{row['questions']:,}", *cells)
+            rows.add_row(row["query_mode"], row["context"], f"{row['questions']:,}", *cells)
         console.print(rows)
 
 
@@ -190,5 +190,5 @@ def _show_rows(console: Console, found: list[dict[str, Any]], key: str) -> None:
     names = list(found[0]["measures"])
     rows = table("queries", key, *names, right=tuple(names))
     for row in found:
-        rows.add_row(row["queries"], row[key], *(f"{row['measures'][n]:.4f}" for n in names))
+        rows.add_row(row["query_mode"], row[key], *(f"{row['measures'][n]:.4f}" for n in names))
     console.print(rows)

@@ -94,6 +94,7 @@ def test_the_protocol_on_the_pool(root: Path, tmp_path: Path) -> None:
     assert bm25["R@1"] <= bm25["R@3"] <= bm25["R@5"]
     oracle = next(row for row in plain["answers"] if row["context"] == "oracle")
     assert oracle["measures"]["citation_recall"] == 1.0
+    assert {(c["query_mode"], c["queries"]) for c in plain["comparisons"]} == {("question", 6), ("company", 6)}
     assert {c["a"] for c in plain["comparisons"]} == {"dense", "rrf(k=60)", "rrf(k=10)", "convex(minmax)"}
 
 
