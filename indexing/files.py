@@ -95,6 +95,26 @@ def _describe(directory: Directory, folder: str, name: str) -> FileEntry:
     return FileEntry(name, kind.leg, kind.role, kind.dtype, count, size, directory.digest(path))
 
 
+def check_unaltered(directory: Directory, entry: SegmentEntry) -> None:
+    """Nothing, if every file of the segment has the bytes that its writer left. Cost: reads them all.
+
+    Raises:
+        CorruptIndexError: If one is missing or was altered.
+    """
+    for file in entry.files:
+        name = f"{entry.folder}/{file.name}"
+        try:
+            same = directory.digest(name) == file.sha256
+        except OSError:
+            same = False
+        if not same:
+            raise CorruptIndexError(
+                f"{name} was altered, or cannot be read",
+                expected="the bytes whose SHA-256 is in the manifest",
+                remedy="restore the index from a copy, or build it again; twindex verify names all such files",
+            )
+
+
 def check_sizes(root: Path, entry: SegmentEntry) -> None:
     """Nothing, if every file of the segment is there and has its size.
 
@@ -105,13 +125,13 @@ def check_sizes(root: Path, entry: SegmentEntry) -> None:
         path = root / entry.folder / file.name
         try:
             found = path.stat().st_size
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise CorruptIndexError(
                 f"{path} is missing",
                 expected=f"a file of {file.bytes} bytes",
                 remedy="restore it from a copy, or build the index again",
             ) from None
-        if found != file.bytes:
+        if found != file.bytes or not path.is_file():
             raise CorruptIndexError(
                 f"{path} has {found} bytes",
                 expected=f"{file.bytes}, by the manifest",

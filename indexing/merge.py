@@ -13,7 +13,7 @@ import numpy as np
 from twindex.indexing.config import IndexConfig
 from twindex.indexing.directory import FileDirectory
 from twindex.indexing.errors import ConfigError
-from twindex.indexing.files import segment_name
+from twindex.indexing.files import check_unaltered, segment_name
 from twindex.indexing.manifest import SEGMENT_FOLDER
 from twindex.indexing.postings import ImpactReader, PostingsReader, merge_impacts, merge_postings
 from twindex.indexing.postings.layout import IMPACT_PTR_FILE, ORDER_FILE
@@ -60,9 +60,18 @@ def merge_segments(
     """Writes one new segment with the live passages of the group, in their order.
 
     With ``reorder`` an order in which similar passages stand together is written beside them; it changes no ordinal.
+    What is rewritten gets new checksums, so the files of the group are compared with their old ones first: damage
+    must not become invisible.
 
-    Cost: memory for one batch of passages and what merging postings needs; nothing is encoded again.
+    Cost: reads the files of the group twice; memory for one batch of passages and what merging postings needs;
+    nothing is encoded again.
+
+    Raises:
+        CorruptIndexError: If a file of the group is not as it was written.
     """
+    for segment in group:
+        if segment.entry is not None:
+            check_unaltered(directory, segment.entry)
     name = segment_name(number)
     path = directory.path(f"{SEGMENT_FOLDER}/{name}")
     path.mkdir(parents=True)

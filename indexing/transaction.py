@@ -120,16 +120,17 @@ class Transaction:
         suspects = self._suspects(hash_doc_ids(doc_ids))
         return sum(self._delete(doc_id, suspects[row]) for row, doc_id in enumerate(doc_ids))
 
-    def merge(self, max_segments: int, progress: Progress, *, reorder: bool = False) -> None:
-        """Joins neighbouring segments until at most so many are left; rewrites those with deletions.
+    def merge(self, max_segments: int, progress: Progress, *, reorder: bool = False, purge: float = 0.0) -> None:
+        """Joins neighbouring segments until at most so many are left.
 
-        With ``reorder`` those without an order of their passages are rewritten as well.
+        A segment that joins no other is rewritten if more than the share ``purge`` of its passages is deleted, or, with
+        ``reorder``, if it has no order of its passages.
         """
         self._settle()
         merged: list[WorkingSegment] = []
         for start, stop in plan_merge([segment.live_docs for segment in self._segments], max_segments):
             group = self._segments[start:stop]
-            if len(group) == 1 and group[0].live is None and (group[0].ordered or not reorder):
+            if len(group) == 1 and group[0].deleted_share <= purge and (group[0].ordered or not reorder):
                 merged += group
                 continue
             merged.append(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from twindex.indexing.directory import FileDirectory
-from twindex.indexing.files import LIVE, describe, df_file, is_deletion, live_file
+from twindex.indexing.files import LIVE, check_sizes, describe, df_file, is_deletion, live_file
 from twindex.indexing.manifest import SEGMENT_FOLDER, FileEntry, SegmentEntry, sorted_files
 from twindex.indexing.postings import ImpactReader, PostingsReader, live_df
 from twindex.indexing.postings.layout import ORDER_FILE
@@ -49,7 +49,12 @@ class WorkingSegment:
 
     @classmethod
     def committed(cls, directory: FileDirectory, entry: SegmentEntry) -> WorkingSegment:
-        """The segment as the last commit left it."""
+        """The segment as the last commit left it.
+
+        Raises:
+            CorruptIndexError: If a file is missing or has another size than the manifest says.
+        """
+        check_sizes(directory.root, entry)
         live = None
         if entry.deletion:
             bits = directory.array(f"{entry.folder}/{live_file(entry.deletion)}", "|u1")
@@ -75,6 +80,11 @@ class WorkingSegment:
     def live_docs(self) -> int:
         """Live passages."""
         return self.size if self.live is None else int(np.count_nonzero(self.live))
+
+    @property
+    def deleted_share(self) -> float:
+        """Share of its passages that is deleted, 0 to 1."""
+        return 1 - self.live_docs / self.size if self.size else 0.0
 
     @cached_property
     def postings(self) -> PostingsReader:

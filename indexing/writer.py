@@ -235,22 +235,33 @@ class IndexWriter:
         with self._step() as transaction:
             return sum(transaction.delete(batch) for batch in batches(doc_ids))
 
-    def merge(self, max_segments: int = 1, *, reorder: bool = False, progress: Progress = no_progress) -> None:
+    def merge(
+        self,
+        max_segments: int = 1,
+        *,
+        reorder: bool = False,
+        purge: float = 0.0,
+        progress: Progress = no_progress,
+    ) -> None:
         """Joins neighbouring segments until at most so many are left, and drops deleted passages.
 
         Args:
             max_segments: Segments to leave, at most.
             reorder: Also find, for each segment, an order in which similar passages stand together, for engines to
                 scan faster by; segments that have none are rewritten. No ordinal, id or ranking changes.
+            purge: A segment that joins no other is rewritten only if more than this share of its passages is deleted.
             progress: Called with the stage "merging" and the number of passages copied.
 
         Raises:
-            ConfigError: If ``max_segments`` is below 1.
+            ConfigError: If ``max_segments`` is below 1, or ``purge`` is no share.
+            CorruptIndexError: If a file that is to be rewritten was altered.
         """
+        if not 0 <= purge <= 1:
+            raise ConfigError(f"purge = {purge}", expected="a share from 0 to 1")
         if max_segments < 1:
             raise ConfigError(f"max_segments = {max_segments}", expected="at least 1")
         with self._step() as transaction:
-            transaction.merge(max_segments, progress, reorder=reorder)
+            transaction.merge(max_segments, progress, reorder=reorder, purge=purge)
 
     def commit(self) -> Manifest:
         """Makes the transaction durable and visible, in one step; the manifest of the index.

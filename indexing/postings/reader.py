@@ -47,6 +47,7 @@ class PostingsReader:
         self._big: UInt64Array = mapped(directory / BIG_FILE, "<u8")
         self._offsets: UInt64Array = mapped(directory / TERM_OFFSET_FILE, "<u8")
         self._terms: UInt8Array = mapped(directory / TERM_FILE, "u1")
+        self._text = memoryview(self._terms.data)
         self._known: dict[str, int] = {}
         self._check()
 
@@ -115,7 +116,7 @@ class PostingsReader:
         return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
 
     def _term_bytes(self, term_id: int) -> bytes:
-        return self._terms[int(self._offsets[term_id]) : int(self._offsets[term_id + 1])].tobytes()
+        return self._text[self._offsets.item(term_id) : self._offsets.item(term_id + 1)].tobytes()
 
     def _search(self, wanted: bytes) -> int:
         low, high = 0, self.num_terms
@@ -145,11 +146,17 @@ def live_df(reader: PostingsReader, live: BoolArray) -> UInt32Array:
     """Live documents that hold each term: uint32[num_terms]. Cost: one pass over the postings.
 
     Shapes: ``live`` bool[num_docs].
+
+    Raises:
+        CorruptIndexError: If a posting names a document that is not there.
     """
     out = np.zeros(reader.num_terms, np.uint32)
     step = 1 << 22
     for at in range(0, reader.num_postings, step):
-        alive = live[reader.docs[at : at + step]]
+        docs = reader.docs[at : at + step]
+        if int(docs.max()) >= len(live):
+            raise corrupt(reader.directory / DOC_FILE, f"document {int(docs.max())}", f"one of {len(live)}")
+        alive = live[docs]
         total = np.zeros(len(alive) + 1, np.int64)
         np.cumsum(alive, out=total[1:])
         edges = np.clip(reader.ptr.astype(np.int64), at, at + len(alive)) - at
@@ -168,7 +175,8 @@ def mapped(path: Path, dtype: str) -> NDArray[Any]:
         raise corrupt(path, f"{size} bytes", f"a multiple of {width}")
     if not size:
         return np.empty(0, dtype)
-    return np.memmap(path, dtype, "r")
+    # A plain view: slices of a memmap object take microseconds, as each is made a memmap again.
+    return np.asarray(np.memmap(path, dtype, "r"))
 
 
 def corrupt(path: Path, given: str, expected: str) -> CorruptIndexError:

@@ -15,6 +15,7 @@ from twindex.indexing.encoders.hashing import HashingEncoder
 from twindex.indexing.errors import (
     ConfigError,
     CorpusError,
+    CorruptIndexError,
     DuplicateIdError,
     FingerprintError,
     IndexExistsError,
@@ -387,3 +388,66 @@ def test_progress_is_told(index: Path) -> None:
         writer.merge(progress=progress)
     assert told[0] == ("indexing", 3, None)
     assert told[-1] == ("merging", 13, 13)
+
+
+def test_a_merge_leaves_segments_with_few_deletions_alone(tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    build(path, documents(40), segment_docs=20, dense=False)
+    with IndexWriter.open(path) as writer:
+        writer.delete(["d1", "d20", "d21", "d22", "d23", "d24"])
+        writer.commit()
+        for purge in (-0.1, 1.1, float("nan")):
+            with pytest.raises(ConfigError, match="purge"):
+                writer.merge(2, purge=purge)
+        writer.merge(2, purge=0.1)
+        names = [(segment.name, segment.size) for segment in writer.commit().segments]
+        assert names == [("s000001", 20), ("s000003", 15)]
+        writer.merge(2)
+        assert [segment.size for segment in writer.commit().segments] == [19, 15]
+        writer.merge(1, purge=1.0)
+        assert [segment.size for segment in writer.commit().segments] == [34]
+    assert live_ids(path) == [f"d{n}" for n in range(40) if n not in (1, 20, 21, 22, 23, 24)]
+
+
+@pytest.mark.parametrize("damage", ["remove", "cut", "folder", "empty"])
+def test_a_writer_does_not_open_what_is_damaged(index: Path, damage: str) -> None:
+    for file in sorted((index / "segments" / "s000001").iterdir()):
+        data = file.read_bytes()
+        file.unlink()
+        if damage == "folder":
+            file.mkdir()
+        elif damage != "remove":
+            file.write_bytes(data[:-1] if damage == "cut" else b"")
+        if not (damage in ("cut", "empty") and not data):
+            with pytest.raises(CorruptIndexError, match=file.name):
+                IndexWriter.open(index)
+        if damage == "folder":
+            file.rmdir()
+        file.write_bytes(data)
+    IndexWriter.open(index).close()
+
+
+def test_a_merge_does_not_hide_damage(index: Path) -> None:
+    for file in sorted((index / "segments" / "s000002").iterdir()):
+        data = file.read_bytes()
+        if not data:
+            continue
+        file.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+        with IndexWriter.open(index) as writer, pytest.raises(CorruptIndexError, match=file.name):
+            writer.merge()
+        file.write_bytes(data)
+    with IndexWriter.open(index) as writer:
+        writer.merge()
+        writer.commit()
+    assert verify(index).ok
+
+
+def test_postings_of_no_passage_are_named(index: Path) -> None:
+    file = index / "segments" / "s000001" / "post.doc"
+    docs = np.fromfile(file, "<u4")
+    docs[0] = 77
+    docs.tofile(file)
+    with IndexWriter.open(index) as writer:
+        writer.delete(["d1"])
+        with pytest.raises(CorruptIndexError, match=r"post\.doc.*document 77"):
+            writer.commit()
