@@ -74,11 +74,9 @@ def _complete(spec: dict[str, Any]) -> dict[str, Any]:
         schemas.pop(unused, None)
     for path, operations in spec["paths"].items():
         if "{index}" in path:
-            operations["parameters"] = [INDEX]
             for operation in operations.values():
-                if isinstance(operation, dict):
-                    named = [p for p in operation.get("parameters", []) if p["name"] != "index"]
-                    operation["parameters"] = named
+                others = [each for each in operation.get("parameters", []) if each["name"] != "index"]
+                operation["parameters"] = [INDEX, *others]
     spec["components"]["securitySchemes"] = {
         "key": {"type": "http", "scheme": "bearer", "description": "An API key; needed unless on loopback."}
     }

@@ -1,0 +1,196 @@
+"""The client for plain code."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from twindex.api.client_calls import (
+    RETRIED,
+    TIMEOUT,
+    Answer,
+    AnswerEvent,
+    Bulk,
+    Call,
+    Calls,
+    Condition,
+    Mode,
+    Page,
+    Retry,
+    Task,
+    Wait,
+    events_of,
+    failure,
+    pause,
+    raised,
+    read,
+)
+from twindex.indexing.errors import ServiceError
+
+
+class Client:
+    """A server, for plain code. Safe for threads.
+
+    Args:
+        url: Of the server, as in "http://127.0.0.1:8080".
+        key: API key, if the server wants one.
+        timeout: Seconds that an answer may take.
+        retry: How often to try again.
+        transport: For tests.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str = "",
+        timeout: float = TIMEOUT,
+        retry: Retry = Retry(),  # noqa: B008 - frozen
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._calls = Calls()
+        self._retry = retry
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout, transport=transport)
+
+    def search(
+        self,
+        query: str,
+        *,
+        index: str | None = None,
+        k: int = 10,
+        mode: Mode = "hybrid",
+        filter: Condition = None,  # noqa: A002 - the server's word
+        explain: bool = False,
+        highlight: bool = False,
+        fusion: Mapping[str, Any] | None = None,
+        cursor: str | None = None,
+    ) -> Page:
+        """One page of hits."""
+        options = {"mode": mode, "filter": filter, "explain": explain, "highlight": highlight, "fusion": fusion}
+        return Page.of(self._send(self._calls.search(index, query, k, cursor, options)))
+
+    def pages(self, query: str, **options: Any) -> Iterator[Page]:
+        """One page after another, down to the depth of paging; options as for :meth:`search`."""
+        page = self.search(query, **options)
+        yield page
+        while page.cursor is not None:
+            page = self.search(query, **{**options, "cursor": page.cursor})
+            yield page
+
+    def search_many(self, queries: Sequence[str], *, index: str | None = None, **options: Any) -> list[Page]:
+        """One page for each query."""
+        return [Page.of(found) for found in self._send(self._calls.batch(index, queries, options))["results"]]
+
+    def answer(self, question: str, *, index: str | None = None, **options: Any) -> Answer:
+        """An answer with citations."""
+        return Answer.of(self._send(self._calls.answer(index, question, options)))
+
+    def stream(self, question: str, *, index: str | None = None, **options: Any) -> Iterator[AnswerEvent]:
+        """The same as it comes about: retrieved, token, citation, and at last done."""
+        call = self._calls.answer(index, question, {**options, "stream": True})
+        with self._http.stream(call.method, call.path, json=call.json) as response:
+            if response.is_error:
+                response.read()
+                raise failure(response)
+            for event in events_of(response.iter_lines()):
+                yield raised(event)
+
+    def add(self, index: str, documents: Iterable[Mapping[str, Any]], *, wait: Wait = "durable") -> Bulk:
+        """Adds documents, or replaces those with the same ids. They are durable when this returns."""
+        return Bulk.of(self._send(self._calls.add(index, documents, wait)))
+
+    def delete(
+        self,
+        index: str,
+        ids: Sequence[str] | None = None,
+        *,
+        filter: Condition = None,  # noqa: A002 - the server's word
+        wait: Wait = "durable",
+    ) -> int:
+        """Deletes documents by id or by filter; how many were named or matched."""
+        return int(self._send(self._calls.delete(index, ids, filter, wait))["matched"])
+
+    def get(self, index: str, doc_id: str) -> dict[str, Any]:
+        """A document."""
+        return dict(self._send(self._calls.get(index, doc_id)))
+
+    def encode(self, texts: Sequence[str], *, index: str | None = None, kind: str = "query") -> list[list[float]]:
+        """Vectors of texts, with the encoder of the index."""
+        vectors: list[list[float]] = self._send(self._calls.encode(index, texts, kind))["vectors"]
+        return vectors
+
+    def create_index(self, name: str, **settings: Any) -> dict[str, Any]:
+        """An empty index."""
+        return dict(self._send(self._calls.create(name, settings)))
+
+    def delete_index(self, name: str) -> None:
+        """Removes an index."""
+        self._send(self._calls.drop(name))
+
+    def indexes(self) -> list[str]:
+        """Names of the indexes that this key may read."""
+        return [row["name"] for row in self._send(Call("GET", "/v1/indexes"))["indexes"]]
+
+    def info(self, index: str) -> dict[str, Any]:
+        """What there is to know about an index."""
+        return dict(self._send(self._calls.info(index)))
+
+    def snapshot(self, index: str) -> Task:
+        """Begins a snapshot."""
+        return Task.of(self._send(self._calls.snapshot(index)))
+
+    def restore(self, index: str, snapshot: str, *, into: str | None = None) -> Task:
+        """Begins to restore a snapshot, over the index or into a new one."""
+        return Task.of(self._send(self._calls.restore(index, snapshot, into)))
+
+    def evaluate(
+        self, index: str, queries: Mapping[str, str], qrels: Mapping[str, Mapping[str, int]], **more: Any
+    ) -> Task:
+        """Begins to score the index on queries and judgements."""
+        return Task.of(self._send(self._calls.evaluate(index, queries, qrels, more)))
+
+    def wait(self, task: Task, *, seconds: float = 3600.0) -> Task:
+        """The task once it has ended.
+
+        Raises:
+            ServiceError: If it failed, or did not end in time.
+        """
+        deadline = time.monotonic() + seconds
+        while task.running:
+            if time.monotonic() > deadline:
+                raise ServiceError(f"task {task.id} is still {task.state} after {seconds:g} s")
+            time.sleep(0.1)
+            task = Task.of(self._send(Call("GET", f"/v1/tasks/{task.id}")))
+        return task.checked()
+
+    def close(self) -> None:
+        """Gives connections back."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _send(self, call: Call) -> Any:
+        for attempt in range(self._retry.tries):
+            try:
+                response = self._http.request(
+                    call.method, call.path, json=call.json, content=call.content, headers=call.headers
+                )
+            except httpx.TransportError as error:
+                if attempt + 1 == self._retry.tries:
+                    raise ServiceError(f"{self._http.base_url} cannot be reached: {error}") from error
+                response = None
+            if response is not None and (response.status_code not in RETRIED or attempt + 1 == self._retry.tries):
+                return read(response)
+            time.sleep(pause(response, attempt, self._retry.backoff, self._retry.most))
+        raise ServiceError("a client that tries 0 times")
