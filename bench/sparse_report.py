@@ -111,6 +111,11 @@ def rate(engine: Result, key: str, what: str = "median") -> str:
     return f"{found[what]:,.0f}{some}" if found[what] >= 10 else f"{found[what]:.2f}{some}"
 
 
+def built(engine: Result, documents: int) -> str:
+    """Documents a second of processor time that building from the arrays took."""
+    return f"{documents / (engine['build'].get('cpu') or engine['build']['seconds']):,.0f}"
+
+
 def micro(engine: Result, key: str) -> str:
     """Microseconds at k = 10."""
     return f"{engine['latency']['10'][key] * 1e6:,.0f}"
