@@ -25,6 +25,9 @@ META_FILE: Final = "meta.parquet"
 #: Rows of one Parquet row group; fixed, so that bytes do not depend on the library's default.
 ROW_GROUP: Final = 122_880
 _ROWS: Final = "meta.rows.tmp"
+#: Made once: making an encoder takes as long as a short record.
+_ROW_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_RECORD_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 class StoreWriter:
@@ -43,6 +46,7 @@ class StoreWriter:
         self._record_ends: list[UInt64Array] = []
         self._hashes: list[UInt64Array] = []
         self._columns: dict[str, str] = {}
+        self._names: dict[tuple[str, str], str] = {}
         self._size = 0
 
     @property
@@ -99,10 +103,14 @@ class StoreWriter:
             if value is None:
                 continue
             kind, stored = _typed(field, value, passage.doc_id)
-            name = column_name(storable(field), kind)
-            self._columns.setdefault(name, SQL_TYPES[kind])
-            row[name] = stored
-        return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+            row[self._names.get((field, kind)) or self._name(field, kind)] = stored
+        return _ROW_JSON.encode(row).encode() + b"\n"
+
+    def _name(self, field: str, kind: str) -> str:
+        """The column of a field that is met for the first time."""
+        name = self._names[field, kind] = column_name(storable(field), kind)
+        self._columns.setdefault(name, SQL_TYPES[kind])
+        return name
 
 
 def hash_doc_ids(doc_ids: Iterable[str]) -> UInt64Array:
@@ -120,7 +128,7 @@ def _record(passage: Passage) -> bytes:
         "text": passage.text,
         "title": passage.title,
     }
-    return _utf8(json.dumps(record, ensure_ascii=False, separators=(",", ":"), sort_keys=True))
+    return _utf8(_RECORD_JSON.encode(record))
 
 
 def _utf8(text: str) -> bytes:
