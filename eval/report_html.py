@@ -83,7 +83,7 @@ def _scores(data: ReportData) -> str:
 def _main_table(data: ReportData) -> str:
     rows = [[_name(s), f"{s.queries:,}", *(_cell(s.cells.get(n), s) for n in data.systems)] for s in data.sets]
     foot = ["mean", "", *(f"{data.means[n]:.4f}" if n in data.means else "" for n in data.systems)]
-    return _table([data.measure, "queries", *data.systems], rows, foot)
+    return _table([data.measure, "queries", *data.systems], rows, foot, kind="scores")
 
 
 def _other_table(data: ReportData, measure: str) -> str:
@@ -224,12 +224,17 @@ def _section(title: str, body: str) -> str:
     return f"<section><h2>{escape(title)}</h2>{body}</section>"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], foot: Sequence[str] = (), *, words: int = 0) -> str:
-    """A sortable table; after the first column, ``words`` columns hold words and the others numbers."""
+def _table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], foot: Sequence[str] = (), *, words: int = 0, kind: str = ""
+) -> str:
+    """A sortable table; after the first column, ``words`` columns hold words and the others numbers.
+
+    ``kind`` is a class of the page's style.
+    """
 
     def cell(tag: str, place: int, text: str) -> str:
-        kind = ' class="words"' if 0 < place <= words else ""
-        return f"<{tag}{kind}>{text}</{tag}>"
+        side = ' class="words"' if 0 < place <= words else ""
+        return f"<{tag}{side}>{text}</{tag}>"
 
     def row(cells: Sequence[str]) -> str:
         return f"<tr>{''.join(cell('td', i, c) for i, c in enumerate(cells))}</tr>"
@@ -237,4 +242,6 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], foot: Sequence[st
     heads = "".join(cell("th", i, f'<button type="button">{escape(h)}</button>') for i, h in enumerate(head))
     foot_row = f"<tfoot>{row(foot)}</tfoot>" if any(foot) else ""
     body = "".join(map(row, rows))
-    return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody>{foot_row}</table></div>'
+    style = f' class="{kind}"' if kind else ""
+    inner = f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody>{foot_row}"
+    return f'<div class="scroll"><table{style}>{inner}</table></div>'
