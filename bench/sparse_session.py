@@ -174,8 +174,10 @@ def _tune(plan: Plan, workers: list[Worker], results: dict[str, Result], corpus:
 
 
 def _throughput(plan: Plan, workers: list[Worker], results: dict[str, Result], corpus: Corpus, k: int) -> None:
+    everyone = workers
     for threads in sorted({1, plan.threads}):
         say(f"{corpus.name}: k={k}, {threads} thread(s), {plan.repeat} rounds")
+        workers = [worker for worker in everyone if threads == 1 or make(worker.engine).threaded]
         sizes = {worker.engine: _size(plan, worker, corpus, k, threads) for worker in workers}
         spent: dict[str, list[Result]] = {worker.engine: [] for worker in workers}
         for turn in range(plan.repeat):
@@ -197,8 +199,8 @@ def _throughput(plan: Plan, workers: list[Worker], results: dict[str, Result], c
 
 
 def _size(plan: Plan, worker: Worker, corpus: Corpus, k: int, threads: int) -> tuple[int, int]:
-    """How many of the first queries fit the budget, 20 at least, and how often all of them do."""
-    probe = min(20, corpus.queries)
+    """How many of the first queries fit the budget, 5 at least, and how often all of them do."""
+    probe = min(5, corpus.queries)
     seconds = min(worker.ask("batch", k=k, threads=threads, count=probe)["seconds"] for _ in range(2))
     fits = int(plan.budget / max(seconds, 1e-9) * probe)
     return max(min(corpus.queries, fits), probe), max(1, fits // corpus.queries)
@@ -207,7 +209,7 @@ def _size(plan: Plan, worker: Worker, corpus: Corpus, k: int, threads: int) -> t
 def _latency(plan: Plan, workers: list[Worker], results: dict[str, Result], corpus: Corpus, k: int) -> None:
     for worker in workers:
         rate = results[worker.engine]["qps"][f"{k}/1"]["median"]
-        count = max(min(corpus.queries, int(rate * 2 * plan.budget)), 20)
+        count = max(min(corpus.queries, int(rate * 2 * plan.budget)), 5)
         seconds = np.array(worker.ask("latency", k=k, count=count)["seconds"])
         results[worker.engine].setdefault("latency", {})[k] = {
             "p50": float(np.percentile(seconds, 50)),
