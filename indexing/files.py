@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -95,13 +95,20 @@ def _describe(directory: Directory, folder: str, name: str) -> FileEntry:
     return FileEntry(name, kind.leg, kind.role, kind.dtype, count, size, directory.digest(path))
 
 
-def check_unaltered(directory: Directory, entry: SegmentEntry) -> None:
+def check_unaltered(directory: Directory, entry: SegmentEntry, *, only: Callable[[str], bool] | None = None) -> None:
     """Nothing, if every file of the segment has the bytes that its writer left. Cost: reads them all.
+
+    Args:
+        directory: The index directory.
+        entry: The segment.
+        only: Which names to check; None = all.
 
     Raises:
         CorruptIndexError: If one is missing or was altered.
     """
     for file in entry.files:
+        if only is not None and not only(file.name):
+            continue
         name = f"{entry.folder}/{file.name}"
         try:
             same = directory.digest(name) == file.sha256

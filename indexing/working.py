@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from twindex.indexing.directory import FileDirectory
-from twindex.indexing.files import LIVE, check_sizes, describe, df_file, is_deletion, live_file
+from twindex.indexing.files import LIVE, check_sizes, check_unaltered, describe, df_file, is_deletion, live_file
 from twindex.indexing.manifest import SEGMENT_FOLDER, FileEntry, SegmentEntry, sorted_files
 from twindex.indexing.postings import ImpactReader, PostingsReader, live_df
 from twindex.indexing.postings.layout import ORDER_FILE
@@ -52,9 +52,12 @@ class WorkingSegment:
         """The segment as the last commit left it.
 
         Raises:
-            CorruptIndexError: If a file is missing or has another size than the manifest says.
+            CorruptIndexError: If a file is missing or has another size than the manifest says, or a record of
+                deletions was altered.
         """
         check_sizes(directory.root, entry)
+        # What a damaged bitmap hides, the next commit would drop; it is small.
+        check_unaltered(directory, entry, only=is_deletion)
         live = None
         if entry.deletion:
             bits = directory.array(f"{entry.folder}/{live_file(entry.deletion)}", "|u1")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twindex.indexing.encoding import Encoder, EncoderInfo
-from twindex.indexing.errors import ConfigError, DeviceError, FingerprintError, QueryError
+from twindex.indexing.errors import ConfigError, CorruptIndexError, DeviceError, FingerprintError, QueryError
 from twindex.indexing.filters import Filter
 from twindex.indexing.types import BoolArray, Float32Array, Int32Array
 from twindex.indexing.vectors import VectorReader, check_vectors
@@ -130,6 +130,7 @@ class DenseRetriever:
 
         Raises:
             QueryError: If k is negative.
+            CorruptIndexError: If damaged vectors give scores that are no finite numbers.
         """
         check_k(k)
         asked = as_queries(queries)
@@ -142,7 +143,7 @@ class DenseRetriever:
                 for start in range(0, len(group), BATCH):
                     part = group[start : start + BATCH]
                     for at, ranking in zip(part, self._search(vectors[part], k, allowed)):
-                        rankings[rows[at]] = ranking
+                        rankings[rows[at]] = _finite(ranking)
         return Run(tuple(rankings), self.snapshot)
 
     def encode(self, texts: Sequence[str]) -> Float32Array:
@@ -221,6 +222,21 @@ def _check(found: EncoderInfo | None, wanted: EncoderInfo) -> None:
             expected=f"{found.name!r} ({found.fingerprint}), which made the vectors",
             remedy=f"search with {found.name!r}",
         )
+
+
+def _finite(ranking: Ranking) -> Ranking:
+    """The same ranking.
+
+    Raises:
+        CorruptIndexError: If a score is beyond float32: no encoder makes such vectors.
+    """
+    if not bool(np.isfinite(ranking.scores).all()):
+        raise CorruptIndexError(
+            "vectors of the index give scores that are no finite numbers",
+            expected="vectors as an encoder makes them",
+            remedy="run: twindex verify; then restore the index from a copy, or build it again",
+        )
+    return ranking
 
 
 def _norm(vector: Float32Array) -> float:
