@@ -28,8 +28,8 @@ def lexical_search(stack: ExitStack) -> Callable[[Sequence[str]], Search]:
         # Ordinals follow the corpus, so they are positions in ``texts``.
         retriever = LexicalRetriever(snapshot)
 
-        def search(queries: Sequence[str], k: int) -> list[Int32Array]:
-            return [ranking.ords for ranking in retriever.retrieve([Query(text) for text in queries], k)]
+        def search(texts: Sequence[str], k: int) -> list[Int32Array]:
+            return [ranking.ords for ranking in retriever.retrieve([Query(text) for text in texts], k)]
 
         return search
 

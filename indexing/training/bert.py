@@ -27,7 +27,8 @@ def load_bert(path: Path) -> Parameters:
     except (OSError, ValueError) as error:
         raise ConfigError(f"no weights in {path} ({error})", expected="a model.safetensors") from error
     named = {name.removeprefix("bert."): value for name, value in stored.items()}
-    kept = {k: v.float() for k, v in named.items() if k.startswith(("embeddings.", "encoder.", "head."))}
+    # Copies: the library maps the file, and a file that changes must not change weights in use.
+    kept = {k: v.float().clone() for k, v in named.items() if k.startswith(("embeddings.", "encoder.", "head."))}
     kept.pop("embeddings.position_ids", None)
     if WORDS not in kept:
         raise ConfigError(f"{path} without {WORDS!r}", expected="the weights of a BERT encoder")

@@ -67,7 +67,7 @@ def load_run(folder: Path, config: TrainConfig) -> RunState | None:
     moments: Parameters = {}
     if (folder / STATE).is_file():
         for name, value in safetensors.load_file(str(folder / STATE)).items():
-            (weights if name.startswith("w|") else moments)[name[2:]] = value
+            (weights if name.startswith("w|") else moments)[name[2:]] = value.clone()  # not mapped
     else:
         weights = {k: v.float() for k, v in safetensors.load_file(str(folder / MODEL)).items()}
     return RunState(record["step"], record["penalty"], weights, moments, record["history"])

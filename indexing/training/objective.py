@@ -15,7 +15,7 @@ from twindex.indexing.training.torch_door import Tensor, torch
 from twindex.indexing.training.training_set import TrainingSet
 
 #: Batches of like length that a step's documents are split into.
-PIECES = 6
+PIECES = 4
 #: A document that the teacher puts this near to the query, relative to its positive, is no negative.
 NEAR = 0.95
 

@@ -10,6 +10,7 @@ import numpy as np
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.training.torch_door import Tensor, torch
 from twindex.indexing.training.training_set import TrainingSet
+from twindex.indexing.types import Int32Array
 
 #: A source of n queries is drawn in proportion to n to this power.
 FLATTEN: Final = 0.6
@@ -50,15 +51,13 @@ class Sampler:
                 name = "sentences" if kind else "titles or judged queries"
                 raise ConfigError(f"a training set without {name}", expected=f"sentence_share {0 if kind else 1}")
         self._kinds = {kind: torch.from_numpy(at) for kind, at in kinds.items()}
-        self._odds = {kind: _odds(data.source[at]) for kind, at in kinds.items() if len(at)}
+        self._reach = {kind: _odds(data.source[at]).cumsum(0) for kind, at in kinds.items() if len(at)}
 
     def step(self, number: int, queries: int, group: int) -> Choice:
         """The choice of one step."""
         draw = torch.Generator().manual_seed(self._seed * 1_000_003 + number)
         sentences = bool(torch.rand(1, generator=draw) < self._share)
-        odds = self._odds[sentences]
-        picked = torch.multinomial(odds, min(queries, len(odds)), replacement=False, generator=draw)
-        at = self._kinds[sentences][picked]
+        at = self._kinds[sentences][_distinct(self._reach[sentences], queries, draw)]
         documents = torch.cat([self._positive[at].unsqueeze(1), self._wrong(at, group - 1, draw)], dim=1)
         return Choice(at, documents, sentences)
 
@@ -75,7 +74,18 @@ class Sampler:
         return torch.where(chosen < 0, other, chosen)
 
 
-def _odds(source: np.ndarray) -> Tensor:  # type: ignore[type-arg]
+def _distinct(reach: Tensor, count: int, draw: Tensor) -> Tensor:
+    """``count`` distinct places (or all there are), each drawn in proportion to its step in ``reach``: int64[count]."""
+    count = min(count, len(reach))
+    found: dict[int, None] = {}
+    while len(found) < count:
+        spots = torch.rand(2 * count, generator=draw, dtype=torch.float64) * reach[-1]
+        places = torch.searchsorted(reach, spots, right=True).clamp(max=len(reach) - 1)
+        found.update(dict.fromkeys(places.tolist()))
+    return torch.tensor(list(found)[:count])
+
+
+def _odds(source: Int32Array) -> Tensor:
     counts = np.bincount(source)
     share = np.zeros(len(counts))
     np.power(counts, FLATTEN - 1, out=share, where=counts > 0)

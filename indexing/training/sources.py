@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from twindex.indexing.corpus import open_corpus
 from twindex.indexing.errors import ConfigError, CorpusError
@@ -35,7 +34,8 @@ class SourceSpec:
     """One folder to take pairs from.
 
     ``split`` is a file of judgements, "" = titles. ``sentences`` is how many sentences a text gives on average:
-    0.5 = one in every second text. ``limit`` cuts the number of documents, taken by a hash of their ids, not by their order; 0 = all.
+    0.5 = one in every second text. ``limit`` cuts the number of documents, taken by a hash of their ids and not by
+    their order; 0 = all.
     """
 
     path: Path
@@ -73,7 +73,7 @@ class SourceSpec:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A query and the document that answers it; ``start`` and ``end`` say where the query lies in its text, if it does."""
+    """A query and the document that answers it; ``start`` and ``end`` where it lies in the text, -1 = nowhere."""
 
     query: str
     doc_id: str
@@ -163,8 +163,8 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
                     yield record
 
 
-def _open(path: Path) -> io.TextIOBase:
-    return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")  # type: ignore[return-value]
+def _open(path: Path) -> IO[str]:
+    return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -110,7 +111,7 @@ def teacher_vectors(
         if path is not None and path.is_file():
             made[part] = torch.from_numpy(np.load(path)).to(device)
             continue
-        made[part] = _embed_all(embed, table, head, limit, device, lambda n, t, part=part: progress(part, n, t))
+        made[part] = _embed_all(embed, table, head, limit, device, partial(progress, part))
         if path is not None:
             buffer = io.BytesIO()
             np.save(buffer, made[part].cpu().numpy())

@@ -18,7 +18,7 @@ from twindex.indexing.training.model import Twin
 from twindex.indexing.training.objective import Objective
 from twindex.indexing.training.probe import probe
 from twindex.indexing.training.sampling import Sampler
-from twindex.indexing.training.sparse_head import FIXED, calibrate
+from twindex.indexing.training.sparse_head import BIAS, FIXED, OWN, calibrate
 from twindex.indexing.training.teachers import TeacherVectors
 from twindex.indexing.training.torch_door import Parameters, Tensor, torch
 from twindex.indexing.training.training_set import TrainingSet
@@ -31,6 +31,8 @@ LOG_EVERY: Final = 50
 STEERING: Final = 0.003
 #: Length at which gradients are cut.
 CLIP: Final = 1.0
+#: Learning rate of the head's transform and gains, relative to the body's. Thresholds have a rate of their own.
+HEAD_RATIO: Final = 2.0
 #: Documents that a fresh head is calibrated on.
 CALIBRATION: Final = 256
 LOG: Final = "log.jsonl"
@@ -158,15 +160,17 @@ class Trainer:
             calibrate(self.model.weights, states, batch.ids, batch.inner, self.model.allowed)
 
     def _optimiser(self, moments: Parameters) -> Any:
-        body = [value for name, value in self.parameters.items() if not name.startswith("head.") and value.ndim > 1]
-        small = [value for name, value in self.parameters.items() if not name.startswith("head.") and value.ndim < 2]
-        head = [value for name, value in self.parameters.items() if name.startswith("head.")]
         config = self.config
-        groups = [
-            {"params": body, "base": config.learning_rate, "weight_decay": config.weight_decay},
-            {"params": small, "base": config.learning_rate, "weight_decay": 0.0},
-            {"params": head, "base": config.head_rate, "weight_decay": 0.0},
-        ]
+        groups: Any = {}
+        for name, value in self.parameters.items():
+            if name in (BIAS, OWN):
+                kind = (config.head_rate, 0.0)
+            elif name.startswith("head."):
+                kind = (HEAD_RATIO * config.learning_rate, 0.0)
+            else:
+                kind = (config.learning_rate, config.weight_decay if value.ndim > 1 else 0.0)
+            groups.setdefault(kind, []).append(value)
+        groups = [{"params": v, "base": rate, "weight_decay": decay} for (rate, decay), v in groups.items()]
         made = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98), eps=1e-8, fused=self.device.startswith("cuda"))
         for name, value in self.parameters.items():
             kept = {

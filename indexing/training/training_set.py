@@ -101,9 +101,9 @@ class TrainingSet:
         if digest != about.get("sha256"):
             raise ConfigError(f"{folder / ARRAYS} has the sha256 {digest}", expected=str(about.get("sha256")))
         with np.load(io.BytesIO(content)) as stored:
-            tables = {name: _table(stored[f"{name}_ids"], stored[f"{name}_lengths"]) for name in TABLES}
+            passages, titles, queries = (_table(stored[f"{name}_ids"], stored[f"{name}_lengths"]) for name in TABLES)
             rest = {name: stored[name] for name in ("positive", "negatives", "spans", "source")}
-        return cls(**tables, **rest, names=tuple(about["names"]), about=about)
+        return cls(passages, titles, queries, **rest, names=tuple(about["names"]), about=about)
 
 
 def _table(ids: UInt16Array, lengths: UInt16Array) -> TokenTable:
