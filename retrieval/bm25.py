@@ -185,6 +185,41 @@ def term_weight(config: BM25, count: int, df: int, boost: int = 1) -> TermWeight
     return TermWeight(float(weight), float(bonus), float(idf))
 
 
+def idf_table(config: BM25, count: int, df: Int64Array) -> Float32Array:
+    """The idf of :func:`term_weight` for many terms; logarithms are taken once a distinct frequency.
+
+    Args:
+        config: Variant.
+        count: Live documents.
+        df: Live documents with each term; 0 is taken as 1.
+
+    Shapes: ``df`` int64[n]; result float32[n].
+    """
+    distinct, where = np.unique(df, return_inverse=True)
+    values = np.array([IDF[config.variant](count, max(int(one), 1)) for one in distinct], np.float32)
+    out: Float32Array = values[where]
+    return out
+
+
+def weights_of(config: BM25, idf: Float32Array, boosts: Int64Array) -> tuple[Float32Array, Float32Array]:
+    """Weights and bonuses of many terms, bit for bit those of :func:`term_weight`.
+
+    Args:
+        config: Variant and constants.
+        idf: Of each term.
+        boosts: How often the query repeats it.
+
+    Shapes: ``idf`` float32[n]; ``boosts`` int64[n]; results float32[n].
+    """
+    weights = boosts.astype(np.float32) * idf
+    bonuses = np.zeros(len(weights), np.float32)
+    if config.variant == "bm25+":
+        bonuses = weights * np.float32(_delta(config))
+    if config.variant in ("atire", "bm25l", "bm25+"):
+        weights = weights * np.float32(config.k1 + 1)
+    return weights, bonuses
+
+
 def _delta(config: BM25) -> float:
     if config.delta is not None:
         return config.delta

@@ -1,10 +1,10 @@
-"""Compiled kernels that both strategies share, and the exhaustive one. Imported through ``fast.py`` only.
+"""Compiled kernels that every strategy shares, and the exhaustive one. Imported through ``fast.py`` only.
 
-Importing this module imports numba. Code is compiled at the first call and kept on disk.
-An *image* is the tuple that ``image.py`` makes: pointers, ordinals, values of one byte, rows, frequencies,
-numbers and values of large frequencies, length codes, saturation of each code, offset, 1 for impacts or 0 for
-BM25, and contributions computed beforehand (or none). A *query* is four arrays: term numbers, weights, bonuses, and
-1 where the term is named once so that the contributions computed beforehand apply.
+Importing this module imports numba. Code is compiled at the first call and kept on disk. Kernels run without
+the interpreter's lock and write nothing but their output arguments, so that several may share one image.
+
+Scores leave a kernel as the bits of non-negative float32 numbers, whose order as integers is the order of
+the numbers. A *key* is ``bits << 32 | (2^31 - 1 - ordinal)``: the greater key is the better hit, ties included.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import numpy as np
 
 from twindex.indexing.optional import load
+from twindex.retrieval.image import Terms
 
 _numba = load("numba", purpose="compiled sparse search")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -24,65 +25,23 @@ A: TypeAlias = Any
 
 def jit(function: F) -> F:
     """Compiled at first call, kept on disk, and run without the interpreter's lock."""
-    compiled: F = _numba.njit(cache=True, nogil=True, boundscheck=False)(function)
+    compiled: F = _numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")(function)
     return compiled
 
 
-#: Documents per block whose greatest bound is looked at before the documents themselves.
-BLOCK: Final = 64
-
-
-@jit
-def saturate(image: A, bonus: A, norm: A, out: A) -> A:
-    """Write ``ceil(255 * g / norm)`` of every posting's saturation g = contribution / weight.
-
-    With ``norm`` 0 nothing is written; returns the greatest g.
-    """
-    docs, tfs, big_at, big_tf, codes, table, offset = (
-        image[1],
-        image[4],
-        image[5],
-        image[6],
-        image[7],
-        image[8],
-        image[9],
-    )
-    top = 0.0
-    for p in range(docs.size):
-        tf = np.float32(tfs[p])
-        if tfs[p] == 255:
-            tf = np.float32(big_tf[np.searchsorted(big_at, np.uint64(p))])
-        g = 1.0 - 1.0 / np.float64(offset + tf * table[codes[docs[p]]]) + bonus
-        top = max(top, g)
-        if norm > 0:
-            out[p] = np.uint8(min(255.0, np.ceil(g / norm * 255.0)))
-    return top
-
-
-@jit
-def summarise(ptr: A, values: A, row_of: A, docs: A, ranks: A, rows: A, greatest: A, kth: A) -> None:
-    """Fill the rows of frequent terms, each term's greatest value and its ``ranks``-th greatest values."""
-    counts = np.zeros(256, np.int64)
-    for t in range(ptr.size - 1):
-        counts[:] = 0
-        row = row_of[t]
-        for p in range(ptr[t], ptr[t + 1]):
-            counts[values[p]] += 1
-            if row >= 0:
-                rows[row, docs[p]] = values[p]
-        seen = 0
-        for v in range(255, 0, -1):
-            if counts[v] and not seen:
-                greatest[t] = v
-            for i in range(ranks.size):
-                if seen < ranks[i] <= seen + counts[v]:
-                    kth[i, t] = v
-            seen += counts[v]
+#: Documents of a window that are folded into one greatest sum before they are looked at: 1 + a multiple of 3.
+LANES: Final = 16
+#: Safety of bounds against float32 rounding: relative, far above what a sum of 1,000 terms can lose.
+MARGIN: Final = 1e-4
+LAST: Final = (1 << 31) - 1
 
 
 @jit
 def prepare(flat: A, ends: A, out_ids: A, out_boosts: A) -> A:
-    """Queries' term numbers sorted and counted: negative ones dropped; returns the new ends."""
+    """Queries' term numbers sorted and counted, negative ones dropped; returns the new ends.
+
+    Shapes: ``flat`` integer[n]; ``ends`` int64[queries + 1]; ``out_ids`` int64[n]; ``out_boosts`` int64[n].
+    """
     new = np.zeros(ends.size, np.int64)
     n = 0
     for q in range(ends.size - 1):
@@ -125,17 +84,51 @@ def sift(heap: A, size: A, value: A) -> None:
 
 
 @jit
-def greatest_of(part: A) -> A:
-    """The maximum of a part of an array, by vector instructions."""
-    top = part[0]
-    for j in range(part.size):
-        top = max(top, part[j])
-    return top
+def best_to_front(keys: A, n: A, k: A) -> None:
+    """Move the k greatest of the first n keys to the front, in any order. Source: Hoare's FIND, 1961."""
+    low, high = 0, n - 1
+    while low < high:
+        middle = (low + high) >> 1
+        one, two, three = keys[low], keys[middle], keys[high]
+        pivot = max(min(one, two), min(max(one, two), three))
+        i, j = low, high
+        while i <= j:
+            while keys[i] > pivot:
+                i += 1
+            while keys[j] < pivot:
+                j -= 1
+            if i <= j:
+                keys[i], keys[j] = keys[j], keys[i]
+                i += 1
+                j -= 1
+        if k - 1 <= j:
+            high = j
+        elif k - 1 >= i:
+            low = i
+        else:
+            break
 
 
 @jit
-def _seek(docs: A, low: A, high: A, wanted: A) -> A:
-    """First posting in [low, high) whose document is not below ``wanted``."""
+def shrink(keys: A, n: A, k: A, least: A) -> A:
+    """Keep the k best of n keys: the new n, and the least key that is still a hit."""
+    if n <= k:
+        return n, least
+    best_to_front(keys, n, k)
+    bottom = keys[0]
+    for i in range(1, k):
+        bottom = min(bottom, keys[i])
+    return k, max(least, bottom)
+
+
+@jit
+def first_at(docs: A, low: A, high: A, wanted: A) -> A:
+    """First posting in [low, high) whose document is not below ``wanted``: doubling steps, then halving."""
+    step = 1
+    while low + step < high and docs[low + step] < wanted:
+        low += step
+        step *= 2
+    high = min(high, low + step + 1)
     while low < high:
         middle = (low + high) >> 1
         if docs[middle] < wanted:
@@ -146,95 +139,148 @@ def _seek(docs: A, low: A, high: A, wanted: A) -> A:
 
 
 @jit
-def _contribution(weight: A, bonus: A, p: A, d: A, image: A) -> A:
-    """The exact float32 contribution of posting p: the formula of bm25.py, or an impact times its weight."""
-    if image[10]:
-        return weight * np.float32(image[2][p])
-    tf = np.float32(image[4][p])
-    if image[4][p] == 255 and image[5].size:
-        tf = np.float32(image[6][np.searchsorted(image[5], np.uint64(p))])
-    return (weight - weight / (image[9] + tf * image[8][image[7][d]])) + bonus
+def term_frequency(p: A, frequencies: A) -> A:
+    """Tf of posting p as float32; frequencies of 255 and more are looked up by posting number."""
+    tfs, big_at, big_tf = frequencies
+    if tfs[p] == 255 and big_at.size:
+        return np.float32(big_tf[first_at(big_at, 0, big_at.size, np.uint64(p))])
+    return np.float32(tfs[p])
 
 
 @jit
-def bake(ptr: A, weights: A, bonuses: A, image: A, out: A) -> None:
-    """Contributions of all postings for queries that name the term once."""
-    for t in range(ptr.size - 1):
-        for p in range(ptr[t], ptr[t + 1]):
-            out[p] = _contribution(weights[t], bonuses[t], p, image[1][p], image)
+def contribution(weight: A, bonus: A, p: A, d: A, lists: A) -> A:
+    """The exact float32 contribution of posting p: the formula of ``bm25.py``, or an impact times its weight."""
+    if lists.impact:
+        return weight * np.float32(lists.values[p])
+    tf = term_frequency(p, (lists.tfs, lists.big_at, lists.big_tf))
+    return (weight - weight / (lists.first + tf * lists.table[lists.codes[d]])) + bonus
 
 
 @jit
-def score(query: A, d: A, image: A) -> A:
-    """The exact float32 score of one document, added in term order."""
-    ids, weights, bonuses, plain = query
-    ptr, docs, baked = image[0], image[1], image[11]
-    total = np.float32(0)
-    for a in range(ids.size):
-        end = ptr[ids[a] + 1]
-        p = _seek(docs, ptr[ids[a]], end, d)
-        if p < end and docs[p] == d:
-            if plain[a] and baked.size:
-                total += baked[p]
-            else:
-                total += _contribution(weights[a], bonuses[a], p, d, image)
-    return total
+def _add_scaled(docs: A, baked: A, scale: A, base: A, sums: A) -> None:
+    b = np.uint32(base)  # unsigned, so that no index can be meant from the end
+    for i in range(docs.size):
+        sums[docs[i] - b] += scale * baked[i]
 
 
 @jit
-def emit(keys: A, count: A, k: A, ords: A, scores: A) -> A:
-    """Sort (score bits, inverted ordinal) keys, write the best k; returns how many."""
-    ordered = np.sort(keys[:count])
-    n = min(k, count)
-    for i in range(n):
-        key = ordered[count - 1 - i]
-        ords[i] = np.int32(np.int64(0x7FFFFFFF) - (key & np.int64(0xFFFFFFFF)))
-        scores[i] = np.int32(key >> 32)
-    return n
+def _add_impacts(docs: A, values: A, weight: A, base: A, sums: A) -> None:
+    b = np.uint32(base)
+    for i in range(docs.size):
+        sums[docs[i] - b] += weight * np.float32(values[i])
 
 
 @jit
-def _pick(bits: A, k: A, mask: A, heap: A, keys: A) -> A:
-    """Keys of the documents that could be among the k best, by blocks; ``bits`` are non-negative floats."""
-    heap[:] = 0
-    n = 0
-    for left in range(0, bits.size, BLOCK):
-        right = min(left + BLOCK, bits.size)
-        if greatest_of(bits[left:right]) <= heap[0]:
-            continue  # a later document with the k-th score loses the tie
-        for d in range(left, right):
-            if bits[d] > heap[0] and (mask.size == 0 or mask[d]):
-                sift(heap, k, bits[d])
-                keys[n] = (np.int64(bits[d]) << 32) | np.int64(0x7FFFFFFF - d)
-                n += 1
-    return n
-
-
-@jit
-def _accumulate(query: A, image: A, sums: A) -> None:
-    ids, weights, bonuses, plain = query
-    ptr, docs, baked = image[0], image[1], image[11]
-    for a in range(ids.size):
-        weight, bonus = weights[a], bonuses[a]
-        if plain[a] and baked.size:
-            for p in range(ptr[ids[a]], ptr[ids[a] + 1]):
-                sums[docs[p]] += baked[p]
+def accumulate(query: A, cursors: A, base: A, limit: A, lists: A, sums: A) -> None:
+    """Add all contributions to documents in [base, limit), term by term; moves the cursors there."""
+    docs, baked = lists.docs, lists.baked
+    for a in range(query.ids.size):
+        p, end = cursors[a], lists.ptr[query.ids[a] + 1]
+        if limit < lists.size:
+            end = first_at(docs, p, end, limit)
+        cursors[a] = end
+        if lists.impact:
+            _add_impacts(docs[p:end], lists.values[p:end], query.weights[a], base, sums)
+        elif query.scales[a] > 0 and baked.size:
+            _add_scaled(docs[p:end], baked[p:end], query.scales[a], base, sums)
         else:
-            for p in range(ptr[ids[a]], ptr[ids[a] + 1]):
-                sums[docs[p]] += _contribution(weight, bonus, p, docs[p], image)
+            for i in range(p, end):
+                sums[docs[i] - base] += contribution(query.weights[a], query.bonuses[a], i, docs[i], lists)
 
 
 @jit
-def exhaustive(batch: A, ends: A, image: A, masks: A, mask_of: A, ords: A, scores: A, counts: A) -> None:
-    """Every posting of every term, the whole collection at once. ``scores``: float32 bits as int32."""
-    size, k = image[3].shape[1], ords.shape[1]
-    sums = np.zeros(size, np.float32)
-    keys = np.empty(size, np.int64)
-    heap = np.zeros(k, np.int32)
+def fold(sums: A, tops: A) -> None:
+    """``tops[i]`` = the greatest of the LANES sums i, i + n, i + 2n, ...; lane by lane, by vector instructions.
+
+    Shapes: ``sums`` [LANES * n]; ``tops`` [n].
+    """
+    n = tops.size
+    tops[:] = sums[:n]
+    for lane in range(1, LANES - 2, 3):
+        one, two, three = (
+            sums[lane * n : lane * n + n],
+            sums[lane * n + n : lane * n + 2 * n],
+            sums[lane * n + 2 * n : lane * n + 3 * n],
+        )
+        for i in range(n):
+            tops[i] = max(max(tops[i], one[i]), max(two[i], three[i]))
+
+
+@jit
+def collect(bits: A, base: A, mask: A, k: A, keys: A, n: A, least: A, tops: A) -> A:
+    """Note the documents of a span whose key is above ``least``; ``mask`` empty = all allowed.
+
+    Every key is compared whole, so that the order of the visits does not matter. Returns n and ``least``, which
+    rises whenever ``keys`` is full.
+    """
+    fold(bits, tops)
+    stride = tops.size
+    bar = np.int32(max(least >> 32, 1))
+    for i in range(stride):
+        if tops[i] < bar:
+            continue
+        for at in range(i, bits.size, stride):
+            if bits[at] >= bar and (mask.size == 0 or mask[base + at]):
+                key = (np.int64(bits[at]) << 32) | np.int64(LAST - base - at)
+                if key > least:
+                    keys[n] = key
+                    n += 1
+        if n > keys.size - LANES:
+            n, least = shrink(keys, n, k, least)
+            bar = np.int32(max(least >> 32, 1))
+    return n, least
+
+
+@jit
+def part_of(batch: A, first: A, last: A) -> A:
+    """The terms of one query of a batch."""
+    return Terms(batch.ids[first:last], batch.weights[first:last], batch.bonuses[first:last], batch.scales[first:last])
+
+
+@jit
+def longest_of(ends: A) -> A:
+    """Terms of the longest query, at least 1."""
+    longest = 1
     for q in range(ends.size - 1):
-        a, b = ends[q], ends[q + 1]
-        sums[:] = 0
-        _accumulate((batch[0][a:b], batch[1][a:b], batch[2][a:b], batch[3][a:b]), image, sums)
+        longest = max(longest, ends[q + 1] - ends[q])
+    return longest
+
+
+@jit
+def floor_of(query: A, plan: A) -> A:
+    """A score that k documents exceed, known from single terms; 0 if none is."""
+    floor = 0.0
+    for a in range(query.ids.size):
+        kth = np.int64(plan.kth[query.ids[a]])
+        if kth > 0:
+            sure = np.float64(query.weights[a]) * plan.norm / 255.0 * (kth - 1 + plan.exactly)
+            floor = max(floor, sure * (1 - 3 * MARGIN))
+    return np.float32(floor)
+
+
+@jit
+def exhaustive(batch: A, ends: A, lists: A, plan: A, masks: A, mask_of: A, sums: A, bits: A, out: A) -> None:
+    """Every posting of every term.
+
+    Shapes: ``ends`` int64[queries + 1]; ``masks`` bool[filters, documents]; ``mask_of`` int64[queries], -1 = no
+    filter; ``sums`` float32[span], zeros, and ``bits``, the same memory as int32; ``out`` int64[queries, k], zeros:
+    receives the keys of the hits, in any order.
+    """
+    size, k = lists.size, out.shape[1]
+    span = sums.size
+    tops = np.zeros(span // LANES, np.int32)
+    keys, cursors = np.zeros(2 * k + 4 * LANES, np.int64), np.zeros(longest_of(ends), np.int64)
+    for q in range(ends.size - 1):
+        query = part_of(batch, ends[q], ends[q + 1])
+        for a in range(query.ids.size):
+            cursors[a] = lists.ptr[query.ids[a]]
         mask = masks[max(mask_of[q], 0)][: size * (mask_of[q] >= 0)]
-        n = _pick(sums.view(np.int32), k, mask, heap, keys)
-        counts[q] = emit(keys, n, k, ords[q], scores[q])
+        n, least = 0, np.int64(0)
+        if mask_of[q] < 0:
+            least = np.int64(np.float32(floor_of(query, plan)).view(np.int32)) << 32
+        for base in range(0, size, span):
+            accumulate(query, cursors, base, min(base + span, size), lists, sums)
+            n, least = collect(bits, base, mask, k, keys, n, least, tops)
+            sums[:] = 0
+        n, least = shrink(keys, n, k, least)
+        out[q, :n] = keys[:n]

@@ -3,9 +3,9 @@
 It works through windows of consecutive documents with 16-bit sums of upper bounds: lists of rare terms
 are scattered into the window, frequent terms are rows of one byte a document that are added by vector
 instructions, in descending order of their greatest contribution, until what is left could not by itself
-lift a document over the threshold; the few documents that still can get there are completed from the other
-rows, and at the end scored exactly, best bound first. The threshold is the k-th best bound so far less all
-that quantisation may have added, so nothing that belongs to the answer is ever dropped.
+lift many documents over the threshold; the few documents that still can get there are completed from the
+other rows, and at the end scored exactly. The threshold is the k-th best bound so far less all that
+quantisation may have added, so nothing that belongs to the answer is ever dropped.
 
 Source: the partition into lists that are scanned and lists that are only consulted is MaxScore (Turtle and
 Flood, 1995); working by windows of documents with accumulators follows Lucene's bulk scorers. Rows of bytes,
@@ -18,77 +18,102 @@ from typing import Final
 
 import numpy as np
 
-from twindex.retrieval.kernels import BLOCK, A, emit, greatest_of, jit, score, sift
+from twindex.retrieval.kernels import (
+    LANES,
+    LAST,
+    MARGIN,
+    A,
+    contribution,
+    first_at,
+    fold,
+    jit,
+    longest_of,
+    part_of,
+    sift,
+)
 
-#: Safety of the bounds against float32 rounding: relative, far above what a sum of 1,000 terms can lose.
-MARGIN: Final = 1e-4
+#: Sums of bounds stay below it, so that 16 bits suffice.
+ROOM: Final = 60000.0
+#: Candidates are sorted by bound if there are at most so many.
+SORTED: Final = 48
+#: Candidates of a window that wait at most, so that the bar rises soon.
+FLUSH: Final = 192
 
 
 @jit
-def _add_row(sums: A, row: A, factor: A) -> None:
-    """``sums += ceil(row * factor / 256)``; kept in 16 bits so that it becomes vector instructions."""
-    f = np.uint16(factor)
-    for j in range(sums.size):
-        sums[j] = np.uint16(sums[j] + np.uint16(np.uint16(np.uint16(row[j]) * f + np.uint16(255)) >> np.uint16(8)))
+def _add_one(part: A, one: A, f: A) -> None:
+    """``part += ceil(one * f / 256)``. All in 16 bits and step by step, so that it becomes vector instructions."""
+    f, up = np.uint16(f), np.uint16(255)
+    for j in range(part.size):
+        part[j] = np.uint16(part[j] + np.uint16(np.uint16(np.uint16(one[j]) * f + up) >> np.uint16(8)))
 
 
 @jit
-def _unit(ids: A, weights: A, norm: A, row_of: A) -> A:
-    """Score that one step of the 16-bit sums stands for: rows need factors below 256, sums below 60,000."""
+def _add_four(part: A, one: A, two: A, three: A, four: A, factors: A) -> None:
+    """The same for four rows: the sums are read and written once."""
+    f, g, up = np.uint16(factors[0]), np.uint16(factors[1]), np.uint16(255)
+    h, i = np.uint16(factors[2]), np.uint16(factors[3])
+    for j in range(part.size):
+        x = np.uint16(part[j] + np.uint16(np.uint16(np.uint16(one[j]) * f + up) >> np.uint16(8)))
+        x = np.uint16(x + np.uint16(np.uint16(np.uint16(two[j]) * g + up) >> np.uint16(8)))
+        x = np.uint16(x + np.uint16(np.uint16(np.uint16(three[j]) * h + up) >> np.uint16(8)))
+        part[j] = np.uint16(x + np.uint16(np.uint16(np.uint16(four[j]) * i + up) >> np.uint16(8)))
+
+
+@jit
+def _add_rows(part: A, bytes_: A, chosen: A, factors: A, count: A, base: A) -> None:
+    """Add the first ``count`` of the chosen rows to the window's sums."""
+    limit = base + part.size
+    i = 0
+    while i + 3 < count:
+        _add_four(
+            part,
+            bytes_[chosen[i], base:limit],
+            bytes_[chosen[i + 1], base:limit],
+            bytes_[chosen[i + 2], base:limit],
+            bytes_[chosen[i + 3], base:limit],
+            factors[i : i + 4],
+        )
+        i += 4
+    for rest in range(i, count):
+        _add_one(part, bytes_[chosen[rest], base:limit], factors[rest])
+
+
+@jit
+def _scatter(docs: A, values: A, factor: A, base: A, sums: A) -> None:
+    """Add the bounds of a list's postings in the window."""
+    f, b = np.uint32(factor), np.uint32(base)
+    for i in range(docs.size):
+        sums[docs[i] - b] += np.uint16((np.uint32(values[i]) * f + np.uint32(255)) >> np.uint32(8))
+
+
+@jit
+def _scatter_all(
+    docs: A, values: A, lists: A, here: A, after: A, base: A, limit: A, count: A, sums: A
+) -> A:  # fmt: skip
+    """Add all lists' postings of the window, note where the next window starts; returns how many there were."""
+    touched = 0
+    for s in range(count):
+        p = here[s]
+        end = first_at(docs, p, lists[1, s], limit)
+        after[s] = end
+        if end > p:
+            _scatter(docs[p:end], values[p:end], lists[0, s], base, sums)
+            touched += end - p
+    return touched
+
+
+@jit
+def unit_of(query: A, plan: A) -> A:
+    """Score that one step of the sums stands for: a row's greatest bound stays in a byte, sums below ROOM."""
     dense, total = 0.0, 0.0
-    for a in range(ids.size):
-        w = np.float64(weights[a]) * norm
+    for a in range(query.ids.size):
+        t = query.ids[a]
+        w = np.float64(query.weights[a]) * plan.norm * plan.greatest[t] / 255.0
         total += w
-        if row_of[ids[a]] >= 0:
+        if plan.row_of[t] >= 0:
             dense = max(dense, w)
-    return max(dense * 256.0 / (255.0 * 255.0), total / 60000.0) * (1 + 2 * MARGIN)
-
-
-@jit
-def _grow(found: A, bounds: A, n: A, threshold: A) -> A:
-    """Drop candidates that fell below the threshold; double the room if that did not help."""
-    kept = 0
-    for z in range(n):
-        if bounds[z] >= threshold:
-            found[kept] = found[z]
-            bounds[kept] = bounds[z]
-            kept += 1
-    if kept > found.size // 2:
-        wide_found = np.empty(2 * found.size, np.int32)
-        wide_bounds = np.empty(2 * found.size, np.int32)
-        wide_found[:kept] = found[:kept]
-        wide_bounds[:kept] = bounds[:kept]
-        return wide_found, wide_bounds, kept
-    return found, bounds, kept
-
-
-@jit
-def _rescore(found: A, bounds: A, n: A, query: A, unit: A, k: A, image: A, ords: A, scores: A) -> A:
-    """Exact scores of the candidates, best bound first, until no bound reaches the k-th: (hits, documents scored)."""
-    order = np.empty(n, np.int64)
-    for z in range(n):
-        order[z] = (np.int64(bounds[z]) << 32) | np.int64(z)
-    order = np.sort(order)
-    heap = np.zeros(k, np.float32)
-    exact = np.empty(n, np.float32)
-    keys = np.empty(n, np.int64)
-    done = 0
-    for z in range(n - 1, -1, -1):
-        at = order[z] & np.int64(0xFFFFFFFF)
-        if np.float64(bounds[at]) * unit < np.float64(heap[0]):
-            break
-        exact[done] = score(query, found[at], image)
-        keys[done] = np.int64(0x7FFFFFFF) - np.int64(found[at])
-        if exact[done] > heap[0]:
-            sift(heap, k, exact[done])
-        done += 1
-    bits = exact.view(np.int32)
-    n = 0
-    for z in range(done):
-        if exact[z] > 0:
-            keys[n] = (np.int64(bits[z]) << 32) | keys[z]
-            n += 1
-    return emit(keys, n, k, ords, scores), done
+    return max(dense / 254.0, total / ROOM) * (1 + 2 * MARGIN)
 
 
 # Slots of ``state``.
@@ -96,178 +121,176 @@ N_LISTS, N_ROWS, SLACK, THRESHOLD, BAR, LOST, FOUND, TRIED = range(8)
 
 
 @jit
-def workspace(longest: A, window: A, k: A) -> A:
-    """Everything that a query needs to write to, made once a batch."""
-    return (
-        np.zeros(window, np.uint16),  # sums: upper bounds of the window's documents
-        np.zeros(k, np.int32),  # heap: the k best bounds so far
-        np.zeros(8, np.int64),  # state
-        np.zeros((longest, 256), np.uint16),  # steps: bound of each value, a list
-        np.zeros((2, longest), np.int64),  # cursors: first posting of the window, of the next one
-        np.zeros((2, longest), np.int64),  # terms: position in the query of each list, of each row
-        np.zeros((2, longest), np.int64),  # factors and greatest bounds of rows
-        np.zeros(longest + 1, np.int64),  # rest: sum of the greatest bounds from a row on
-    )
+def _bind(
+    query: A, plan: A, ptr: A, unit: A, filtered: A, state: A, lists: A, rows: A, rest: A, slots: A, starts: A
+) -> None:
+    """Put a query's terms into lists and rows, rows by falling bound, and start the threshold.
 
-
-@jit
-def _bind(query: A, ptr: A, plan: A, filtered: A, unit: A, ws: A) -> None:
-    """Put a query's terms into lists and rows, rows by falling bound, and start the threshold."""
-    ids, weights = query[0], query[1]
-    row_of, greatest, kth, norm, exactly = plan
-    _, heap, state, steps, cursors, terms, rowinfo, rest = ws
-    heap[:] = 0
+    ``lists``: int64[2, terms]: factor, posting behind the last. ``slots``: each term's list. ``starts``: int64[windows
+    + 1, lists]: first posting of each list in each window; only the first line is written.
+    ``rows``: int64[3, terms]: number of the row, factor, greatest bound. ``rest``: sum of the bounds from a row on.
+    """
     state[:] = 0
     state[SLACK], state[THRESHOLD] = 1, 1
-    for a in range(ids.size):
-        t = ids[a]
-        step = np.float64(weights[a]) * norm / (255.0 * unit) * (1 + MARGIN) if unit > 0 else 0.0
-        state[SLACK] += 2 + (0 if exactly else np.int64(np.ceil(step)))
-        if kth[t] > 0 and not filtered:
-            sure = np.int64(step * (kth[t] - 1 + exactly) * (1 - 3 * MARGIN)) - 1
+    for a in range(query.ids.size):
+        t = query.ids[a]
+        slots[a] = -1
+        if plan.greatest[t] == 0:
+            continue
+        step = np.float64(query.weights[a]) * plan.norm / (255.0 * unit) * (1 + MARGIN)
+        factor = np.int64(np.ceil(step * 256))
+        state[SLACK] += 2 + (0 if plan.exactly else np.int64(np.ceil(step)))
+        if plan.kth[t] > 0 and not filtered:
+            sure = np.int64(step * (np.int64(plan.kth[t]) - 1 + plan.exactly) * (1 - 3 * MARGIN)) - 1
             state[THRESHOLD] = max(state[THRESHOLD], sure)
-        if row_of[t] < 0:
+        if plan.row_of[t] < 0:
             i = state[N_LISTS]
-            for x in range(np.int64(greatest[t]) + 1):
-                steps[i, x] = np.uint16(np.ceil(step * x))
-            cursors[1, i] = ptr[t]
-            terms[0, i] = a
+            lists[0, i], lists[1, i], slots[a] = factor, ptr[t + 1], i
+            starts[0, i] = ptr[t]
             state[N_LISTS] += 1
         else:
-            _insert_row(a, np.int64(np.ceil(step * 256)), np.int64(greatest[t]), state, terms, rowinfo)
+            bound = (np.int64(plan.greatest[t]) * factor + 255) >> 8
+            i = state[N_ROWS]
+            while i > 0 and rows[2, i - 1] < bound:
+                rows[0, i], rows[1, i], rows[2, i] = rows[0, i - 1], rows[1, i - 1], rows[2, i - 1]
+                i -= 1
+            rows[0, i], rows[1, i], rows[2, i] = plan.row_of[t], factor, bound
+            state[N_ROWS] += 1
     rest[state[N_ROWS]] = 0
     for i in range(state[N_ROWS] - 1, -1, -1):
-        rest[i] = rest[i + 1] + rowinfo[1, i]
+        rest[i] = rest[i + 1] + rows[2, i]
 
 
 @jit
-def _insert_row(a: A, factor: A, greatest: A, state: A, terms: A, rowinfo: A) -> None:
-    bound = (greatest * factor + 255) >> 8
-    i = state[N_ROWS]
-    while i > 0 and rowinfo[1, i - 1] < bound:
-        terms[1, i] = terms[1, i - 1]
-        rowinfo[:, i] = rowinfo[:, i - 1]
-        i -= 1
-    terms[1, i], rowinfo[0, i], rowinfo[1, i] = a, factor, bound
-    state[N_ROWS] += 1
+def _complete(
+    base: A, used: A, sums: A, waiting: A, count: A, bytes_: A, rows: A, rest: A, relax: A, state: A, heap: A, found: A,
+    bounds: A
+) -> None:  # fmt: skip
+    """Add the rows not yet added to the bounds of waiting documents; remember those that still reach the bar.
 
-
-@jit
-def _scatter(query: A, image: A, base: A, limit: A, ws: A) -> A:
-    """Add the lists' postings of one window; returns how many there were."""
-    ptr, docs, values = image[0], image[1], image[2]
-    sums, _, state, steps, cursors, terms, _, _ = ws
-    touched = 0
-    for s in range(state[N_LISTS]):
-        p, end = cursors[1, s], ptr[query[0][terms[0, s]] + 1]
-        cursors[0, s] = p
-        while p < end and docs[p] < limit:
-            sums[docs[p] - base] += steps[s, values[p]]
-            p += 1
-        cursors[1, s] = p
-        touched += p - cursors[0, s]
-    return touched
-
-
-@jit
-def _complete(value: A, d: A, used: A, query: A, rows: A, row_of: A, found: A, bounds: A, relax: A, ws: A) -> None:
-    """Add the rows not yet added to a document's bound; keep it if it still reaches the bar."""
-    _, heap, state, _, _, terms, rowinfo, rest = ws
-    state[TRIED] += 1
-    for i in range(used, state[N_ROWS]):
-        if value + rest[i] < state[BAR]:
-            break
-        value += (np.int64(rows[row_of[query[0][terms[1, i]]], d]) * rowinfo[0, i] + 255) >> 8
-        used = i + 1
-    value += rest[used]
-    if value < state[BAR]:
-        if value >= state[THRESHOLD]:
-            state[LOST] = max(state[LOST], value)
-        return
-    if value == 0:
-        return
-    found[state[FOUND]], bounds[state[FOUND]] = d, value
-    state[FOUND] += 1
-    if value > heap[0]:
-        sift(heap, heap.size, value)
-        sure = heap[0] - state[SLACK] - (heap[0] >> 11)
-        if sure > state[THRESHOLD]:
-            state[THRESHOLD] = sure
-            state[BAR] = np.int64(sure * relax)
-
-
-@jit
-def _by_blocks(
-    base: A, limit: A, used: A, query: A, rows: A, row_of: A, mask: A, found: A, bounds: A, relax: A, ws: A
-) -> None:
-    """Candidates of a window whose rows up to ``used`` have been added."""
-    sums, _, state, _, _, _, _, rest = ws
-    left = rest[used]
-    for block in range(0, limit - base, BLOCK):
-        part = sums[block : min(block + BLOCK, limit - base)]
-        top = np.int64(greatest_of(part)) + left
-        if top < state[BAR]:
-            if top >= state[THRESHOLD]:
-                state[LOST] = max(state[LOST], top)
+    Each may raise the bar for the next.
+    """
+    n_rows, bar, n = state[N_ROWS], state[BAR], state[FOUND]
+    for z in range(count):
+        at = waiting[z]
+        d, value = base + at, np.int64(sums[at])
+        sums[at] = 0  # a document may wait twice, once a list
+        if value == 0:
             continue
-        for j in range(part.size):
-            value = np.int64(part[j])
-            if value + left >= state[BAR]:
-                d = base + block + j
-                if mask.size == 0 or mask[d]:
-                    _complete(value, d, used, query, rows, row_of, found, bounds, relax, ws)
-            elif value + left >= state[THRESHOLD]:
-                state[LOST] = max(state[LOST], value + left)
+        i = used
+        while i < n_rows and value + rest[i] >= bar:
+            value += (np.int64(bytes_[rows[0, i], d]) * rows[1, i] + 255) >> 8
+            i += 1
+        value += rest[i]
+        if value < bar:
+            state[LOST] = max(state[LOST], value)
+            continue
+        found[n], bounds[n] = d, value
+        n += 1
+        if value > heap[0]:
+            sift(heap, heap.size, np.int32(value))
+            sure = heap[0] - state[SLACK] - (heap[0] >> 11)
+            if sure > state[THRESHOLD]:
+                state[THRESHOLD] = sure
+                bar = np.int64(sure * relax)
+    state[BAR], state[FOUND] = bar, n
+    state[TRIED] += count
 
 
 @jit
-def _by_postings(base: A, query: A, docs: A, rows: A, row_of: A, mask: A, found: A, bounds: A, relax: A, ws: A) -> None:
-    """Candidates among the documents of the lists, for windows where no row was added; clears the sums."""
-    sums, _, state, _, cursors, _, _, rest = ws
+def _allowed(waiting: A, n: A, base: A, mask: A) -> A:
+    """Drop waiting documents that the filter excludes."""
+    if mask.size == 0:
+        return n
+    kept = 0
+    for z in range(n):
+        waiting[kept] = waiting[z]
+        kept += mask[base + waiting[z]]
+    return kept
+
+
+@jit
+def _above(sums: A, i: A, bar: A, waiting: A, n: A, stride: A) -> A:
+    """Note the documents of one lane position that reach the bar."""
+    for at in range(i, sums.size, stride):
+        if sums[at] >= bar:
+            waiting[n] = at
+            n += 1
+    return n
+
+
+@jit
+def _most_below(sums: A, i: A, bar: A, stride: A, lost: A) -> A:
+    """The greatest sum below the bar of one lane position, or ``lost`` if that is greater."""
+    for at in range(i, sums.size, stride):
+        if sums[at] < bar:
+            lost = max(lost, sums[at])
+    return lost
+
+
+@jit
+def _by_folds(i: A, sums: A, left: A, relax: A, state: A, waiting: A, tops: A) -> A:
+    """Note the documents that reach the bar, from lane position i on, until FLUSH wait: the next position, how many.
+
+    ``left``: what rows not yet added could add.
+    """
+    n: A = 0
+    lost: A = np.uint16(0)
+    bar = np.uint16(min(max(state[BAR] - left, 1), 65535))
+    while i < tops.size and n < FLUSH:
+        if tops[i] >= bar:
+            if relax > 1:
+                lost = _most_below(sums, i, bar, tops.size, lost)
+            n = _above(sums, i, bar, waiting, n, tops.size)
+        elif relax > 1:
+            lost = max(lost, tops[i])
+        i += 1
+    if relax > 1:
+        state[LOST] = max(state[LOST], np.int64(lost) + left)
+    return i, n
+
+
+@jit
+def _by_postings(sums: A, base: A, docs: A, starts: A, rest: A, state: A, waiting: A) -> A:
+    """Note the documents of the lists that reach the bar, for windows where no row was added."""
+    n, lost = 0, np.int64(0)
+    bar = max(state[BAR] - rest[0], 1)
     for s in range(state[N_LISTS]):
-        for p in range(cursors[0, s], cursors[1, s]):
-            d = np.int64(docs[p])
-            value = np.int64(sums[d - base])
-            sums[d - base] = 0
-            if value == 0:
-                continue
-            if value + rest[0] >= state[BAR]:
-                if mask.size == 0 or mask[d]:
-                    _complete(value, d, 0, query, rows, row_of, found, bounds, relax, ws)
-            elif value + rest[0] >= state[THRESHOLD]:
-                state[LOST] = max(state[LOST], value + rest[0])
+        for p in range(starts[0, s], starts[1, s]):
+            at = np.int64(docs[p]) - base
+            value = np.int64(sums[at])
+            if value >= bar:
+                waiting[n] = at
+                n += 1
+            else:
+                lost = max(lost, value)
+    state[LOST] = max(state[LOST], lost + rest[0])
+    return n
 
 
 @jit
-def _windows(query: A, image: A, row_of: A, mask: A, relax: A, found: A, bounds: A, ws: A, work: A) -> A:
-    """All windows of one query; returns the arrays of candidates, which may have grown."""
-    docs, rows = image[1], image[3]
-    sums, _, state, _, _, terms, rowinfo, rest = ws
-    share = 0.3
-    for base in range(0, rows.shape[1], sums.size):
-        limit = min(base + sums.size, rows.shape[1])
-        if found.size - state[FOUND] < sums.size:
-            found, bounds, state[FOUND] = _grow(found, bounds, state[FOUND], state[THRESHOLD])
-        state[BAR] = np.int64(state[THRESHOLD] * relax)
-        state[TRIED] = 0
-        touched = _scatter(query, image, base, limit, ws)
-        work[3] += 1
-        if rest[0] < state[BAR] and rest[0] <= share * state[BAR] and touched * 8 < sums.size:
-            if rest[0] >= state[THRESHOLD]:
-                state[LOST] = max(state[LOST], rest[0])
-            _by_postings(base, query, docs, rows, row_of, mask, found, bounds, relax, ws)
-        else:
-            used = 0
-            while used < state[N_ROWS] and rest[used] > share * state[BAR]:
-                a = terms[1, used]
-                _add_row(sums[: limit - base], rows[row_of[query[0][a]], base:limit], rowinfo[0, used])
-                used += 1
-            _by_blocks(base, limit, used, query, rows, row_of, mask, found, bounds, relax, ws)
-            sums[:] = 0
-            work[2] += used
-        share = _adapt(share, state[TRIED], sums.size)
-        work[0] += state[TRIED]
-    return found, bounds
+def _clear(sums: A, base: A, docs: A, starts: A, count: A) -> None:
+    for s in range(count):
+        for p in range(starts[0, s], starts[1, s]):
+            sums[np.int64(docs[p]) - base] = 0
+
+
+@jit
+def _grow(found: A, bounds: A, state: A, needed: A) -> A:
+    """Drop candidates that fell below the threshold; more room if that does not help."""
+    n = 0
+    for z in range(state[FOUND]):
+        if bounds[z] >= state[THRESHOLD]:
+            found[n], bounds[n] = found[z], bounds[z]
+            n += 1
+    state[FOUND] = n
+    if found.size - n >= needed:
+        return found, bounds
+    wide_found = np.empty(2 * n + needed, np.int32)
+    wide_bounds = np.empty(2 * n + needed, np.int32)
+    wide_found[:n] = found[:n]
+    wide_bounds[:n] = bounds[:n]
+    return wide_found, wide_bounds
 
 
 @jit
@@ -279,49 +302,165 @@ def _adapt(share: A, tried: A, window: A) -> A:
 
 
 @jit
-def scan(
-    batch: A,
-    ends: A,
-    image: A,
-    plan: A,
-    window: A,
-    masks: A,
-    mask_of: A,
-    relax: A,
-    ords: A,
-    scores: A,
-    counts: A,
-    proven: A,
-    work: A,
-) -> None:
-    """Windows of upper bounds, then exact scores; see the module. ``scores``: float32 bits as int32.
+def _windows(
+    terms: A, image: A, mask: A, relax: A, sums: A, state: A, heap: A, found: A, bounds: A, waiting: A, tops: A, work: A
+) -> A:  # fmt: skip
+    """All windows of one query; returns the arrays of candidates, which may have grown."""
+    lists, rows, rest, starts = terms
+    share = 0.3
+    window = sums.size
+    for base in range(0, image.size, window):
+        limit = min(base + window, image.size)
+        if found.size - state[FOUND] < window:
+            found, bounds = _grow(found, bounds, state, window)
+        state[BAR] = np.int64(state[THRESHOLD] * relax)
+        state[TRIED] = 0
+        here, after = starts[base // window], starts[base // window + 1]
+        touched = _scatter_all(image.docs, image.values, lists, here, after, base, limit, state[N_LISTS], sums)
+        used = 0
+        while used < state[N_ROWS] and rest[used] > share * state[BAR]:
+            used += 1
+        few = used == 0 and rest[0] < state[BAR] and touched * 16 < window
+        at = 0 if not few else tops.size
+        if not few:
+            _add_rows(sums[: limit - base], image.rows, rows[0], rows[1], used, base)
+            fold(sums, tops)
+        while True:
+            if few:
+                n = _by_postings(
+                    sums, base, image.docs, starts[base // window : base // window + 2], rest, state, waiting
+                )
+            else:
+                at, n = _by_folds(at, sums, rest[used], relax, state, waiting, tops)
+            n = _allowed(waiting, n, base, mask)
+            _complete(base, used, sums, waiting, n, image.rows, rows, rest, relax, state, heap, found, bounds)
+            if at == tops.size:
+                break
+        if few:
+            _clear(sums, base, image.docs, starts[base // window : base // window + 2], state[N_LISTS])
+        else:
+            sums[:] = 0
+        work[2] += used
+        share = _adapt(share, state[TRIED], window)
+        work[0] += state[TRIED]
+        work[3] += 1
+    return found, bounds
 
-    ``plan``: row of each term (-1 = a list), greatest values, values that k documents reach (0 = unknown),
-    norm, and 1 if single values are exact (impacts) or 0 if they were rounded up. ``relax`` >= 1 raises the
-    bar by that factor: approximate; ``proven`` says of each query whether its answer is exact all the same.
-    ``work`` counts candidates, documents scored, rows added, windows.
+
+@jit
+def _from_row(weight: A, bonus: A, value: A, code: A, image: A) -> A:
+    """The exact contribution behind a byte of a row; negative if the byte alone does not tell the frequency."""
+    if image.impact:
+        return weight * np.float32(value)
+    tf = image.inverse[code, value]
+    if tf == 0:
+        return np.float32(-1)
+    return (weight - weight / (image.first + np.float32(tf) * image.table[code])) + bonus
+
+
+@jit
+def score(query: A, d: A, starts: A, slots: A, image: A, row_of: A) -> A:
+    """The exact float32 score of one document, added in term order.
+
+    ``starts``: first posting of each list in the document's window and in the next one. ``slots``: each term's list.
     """
-    k = ords.shape[1]
-    row_of, norm = plan[0], plan[3]
-    size = image[3].shape[1]
-    longest = 1
+    total = np.float32(0)
+    code = image.codes[d] if image.codes.size else 0
+    for a in range(query.ids.size):
+        t = query.ids[a]
+        row = row_of[t]
+        weight, bonus = query.weights[a], query.bonuses[a]
+        if row >= 0:
+            value = image.rows[row, d]
+            if value == 0:
+                continue
+            one = _from_row(weight, bonus, value, code, image)
+            if one >= 0:
+                total += one
+                continue
+            p, end = image.ptr[t], image.ptr[t + 1]
+        elif slots[a] >= 0:
+            p, end = starts[0, slots[a]], starts[1, slots[a]]
+        else:
+            continue
+        p = first_at(image.docs, p, end, d)
+        if p < end and image.docs[p] == d:
+            total += contribution(weight, bonus, p, d, image)
+    return total
+
+
+@jit
+def _best_first(state: A, found: A, bounds: A) -> A:
+    """Sort the candidates that reach the threshold by falling bound; returns how many there are."""
+    n = 0
+    for z in range(state[FOUND]):
+        d, bound = found[z], bounds[z]
+        if bound < state[THRESHOLD]:
+            continue
+        i = n
+        n += 1
+        if n <= SORTED:
+            while i > 0 and bounds[i - 1] < bound:
+                found[i], bounds[i] = found[i - 1], bounds[i - 1]
+                i -= 1
+        found[i], bounds[i] = d, bound
+    return n
+
+
+@jit
+def _rescore(
+    query: A, unit: A, window: A, starts: A, slots: A, state: A, found: A, bounds: A, image: A, row_of: A, keys: A
+) -> A:
+    """Exact scores of the candidates that can still be hits, into a heap of keys; how many were scored."""
+    keys[:] = 0
+    n = _best_first(state, found, bounds)
+    for z in range(n):
+        if np.float64(bounds[z]) * unit < np.float64(np.int32(keys[0] >> 32).view(np.float32)):
+            if n <= SORTED:
+                return z
+            continue
+        d = np.int64(found[z])
+        at = d // window
+        exact = score(query, d, starts[at : at + 2], slots, image, row_of)
+        key = (np.int64(np.float32(exact).view(np.int32)) << 32) | np.int64(LAST - d)
+        if exact > 0 and key > keys[0]:
+            sift(keys, keys.size, key)
+    return n
+
+
+@jit
+def scan(
+    batch: A, ends: A, image: A, plan: A, window: A, masks: A, mask_of: A, relax: A, out: A, proven: A, work: A
+) -> None:  # fmt: skip
+    """Windows of upper bounds, then exact scores; see the module. Shapes as in ``kernels.exhaustive``.
+
+    ``relax`` >= 1 raises the bar by that factor: approximate; ``proven`` bool[queries] says whether an answer
+    is exact all the same. ``work`` int64[4] counts candidates, documents scored, rows added, windows.
+    """
+    k, size = out.shape[1], image.size
+    longest = longest_of(ends)
+    window = -(-min(window, size) // LANES) * LANES
+    sums, heap, state = np.zeros(window, np.uint16), np.zeros(k, np.int32), np.zeros(8, np.int64)
+    terms = (
+        np.zeros((2, longest), np.int64),
+        np.zeros((3, longest), np.int64),
+        np.zeros(longest + 1, np.int64),
+        np.zeros((size // window + 2, longest), np.int64),
+    )
+    slots = np.zeros(longest, np.int64)
+    waiting = np.empty(max(FLUSH + LANES, window) + 1, np.int32)
+    tops = np.empty(window // LANES, np.uint16)
+    found, bounds, keys = np.empty(2 * window, np.int32), np.empty(2 * window, np.int32), np.zeros(k, np.int64)
     for q in range(ends.size - 1):
-        longest = max(longest, ends[q + 1] - ends[q])
-    ws = workspace(longest, window, k)
-    state = ws[2]
-    found, bounds = np.empty(2 * window, np.int32), np.empty(2 * window, np.int32)
-    for q in range(ends.size - 1):
-        a, b = ends[q], ends[q + 1]
-        query = (batch[0][a:b], batch[1][a:b], batch[2][a:b], batch[3][a:b])
+        query = part_of(batch, ends[q], ends[q + 1])
         filtered = mask_of[q] >= 0
-        unit = _unit(query[0], query[1], norm, row_of)
-        _bind(query, image[0], plan, filtered, unit, ws)
+        unit = unit_of(query, plan)
+        heap[:] = 0
+        _bind(query, plan, image.ptr, unit, filtered, state, terms[0], terms[1], terms[2], slots, terms[3])
         mask = masks[max(mask_of[q], 0)][: size * filtered]
-        found, bounds = _windows(query, image, row_of, mask, relax, found, bounds, ws, work)
-        n = state[FOUND]
-        counts[q], done = _rescore(found, bounds, n, query, unit, k, image, ords[q], scores[q])
-        work[1] += done
-        worst = 0.0
-        if counts[q] == k:
-            worst = np.float64(scores[q, k - 1 : k].view(np.float32)[0])
-        proven[q] = state[LOST] == 0 or np.float64(state[LOST]) * unit < worst
+        found, bounds = _windows(terms, image, mask, relax, sums, state, heap, found, bounds, waiting, tops, work)
+        work[1] += _rescore(query, unit, window, terms[3], slots, state, found, bounds, image, plan.row_of, keys)
+        out[q] = keys
+        worst = np.float64(np.int32(keys[0] >> 32).view(np.float32))
+        lost = state[LOST] >= state[THRESHOLD]
+        proven[q] = not lost or np.float64(state[LOST]) * unit < worst

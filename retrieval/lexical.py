@@ -3,21 +3,25 @@
 Number of documents, mean length and document frequencies are those of all live documents together, so one
 segment or twenty, with or without deletions, give the same scores bit for bit. Contributions are float32,
 added in float32 in ascending order of the query's distinct terms by UTF-8 bytes.
+
+Two engines give the same bits: numpy, and compiled kernels over lists laid out in memory; ``fast_choice.py`` says when
+which of them answers.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twindex.indexing.analysis.base import Analyzer
-from twindex.indexing.errors import QueryError
+from twindex.indexing.errors import CorruptIndexError, QueryError
 from twindex.indexing.filters import Filter
 from twindex.indexing.postings import PostingsReader
 from twindex.indexing.types import BoolArray, Float32Array, Int32Array
@@ -31,6 +35,10 @@ from twindex.retrieval.bm25 import (
     saturation,
     term_weight,
 )
+from twindex.retrieval.fast import FastIndex
+from twindex.retrieval.fast_choice import Accelerator, Engine, by_filters
+from twindex.retrieval.fast_join import Joined, join_postings
+from twindex.retrieval.fast_plan import Choice, numpy_choice
 from twindex.retrieval.topk import top_k
 from twindex.retrieval.types import Explanation, Query, Ranking, Run, as_queries, check_k
 
@@ -104,15 +112,29 @@ class LexicalRetriever:
     Args:
         snapshot: What to search.
         config: Constants and variant.
+        engine: "numpy", "compiled" (needs the extra ``fast``), or "auto": see ``fast_choice.py``.
+        threads: Threads that share a batch in the compiled engine; 0 = one a core.
+
+    Raises:
+        ConfigError: If there is no such engine.
     """
 
-    def __init__(self, snapshot: LexicalSource, config: BM25 = BM25()) -> None:  # noqa: B008 - frozen
+    def __init__(
+        self,
+        snapshot: LexicalSource,
+        config: BM25 = BM25(),  # noqa: B008 - frozen
+        *,
+        engine: Engine = "auto",
+        threads: int = 1,
+    ) -> None:
         self.snapshot = snapshot
         self.config = config
+        self.threads = threads
         self.count = sum(segment.live_docs for segment in snapshot.segments)
         length = sum(segment.live_length for segment in snapshot.segments)
         self.average = length / self.count if self.count else 0.0
         self._first = offset(config)
+        self._fast = Accelerator(self._lay_out, engine)
 
     @property
     def name(self) -> str:
@@ -149,7 +171,70 @@ class LexicalRetriever:
             QueryError: If k is negative.
         """
         check_k(k)
-        return Run(tuple(self._one(query, k) for query in as_queries(queries)), self.snapshot)
+        asked = as_queries(queries)
+        index = self._fast.index(len(asked)) if k else None
+        if index is None:
+            return Run(tuple(self._one(query, k) for query in asked), self.snapshot)
+        rankings = [Ranking.empty()] * len(asked)
+        for which, masks in by_filters(asked, self.snapshot.allowed):
+            numbers = [self.numbers(asked[i].text) for i in which]
+            flat = np.fromiter(chain.from_iterable(numbers), np.int64)
+            ends = np.concatenate([[0], np.cumsum([len(one) for one in numbers])]).astype(np.int64)
+            hits = index.search(flat, ends, min(k, self.snapshot.size), threads=self.threads, masks=masks)
+            for row, i in enumerate(which):
+                rankings[i] = hits.ranking(row)
+        return Run(tuple(rankings), self.snapshot)
+
+    def numbers(self, text: str) -> list[int]:
+        """Term numbers of a text for :meth:`search`, repeated as the text repeats them; unknown terms are left out."""
+        known = self._joined.terms
+        if known is None:
+            reader = self.snapshot.segments[0].postings
+            found = [reader.term_id(term) for term in self.snapshot.analyzer.terms(text)]
+        else:
+            found = [known.get(term, -1) for term in self.snapshot.analyzer.terms(text)]
+        return [number for number in found if number >= 0]
+
+    @property
+    def fast(self) -> FastIndex:
+        """The compiled engine, for batches of term numbers without text; laid out at the first use.
+
+        Raises:
+            MissingExtraError: If numba is not installed.
+        """
+        return self._fast.force()
+
+    def plan(self, query: Query | str, k: int) -> Choice:
+        """How the query would be answered now, and why.
+
+        Raises:
+            QueryError: If k is negative.
+        """
+        text = query if isinstance(query, str) else query.text
+        index = self._fast.ready
+        check_k(k)
+        if index is None:
+            return numpy_choice(sum(term.df for term in self.terms(text)))
+        return index.plan(np.array(self.numbers(text), np.int64), k)
+
+    @cached_property
+    def _joined(self) -> Joined:
+        segments = self.snapshot.segments
+        readers = [segment.postings for segment in segments]
+        return join_postings(readers, [segment.live for segment in segments], self.snapshot.bases)
+
+    def _lay_out(self) -> FastIndex:
+        joined = self._joined
+        lengths = [segment.postings.lengths for segment in self.snapshot.segments]
+        return FastIndex.from_frequencies(
+            joined.ptr,
+            joined.docs,
+            joined.frequencies,
+            lengths=np.concatenate([np.empty(0, np.uint32), *lengths]),
+            config=self.config,
+            average=self.average,
+            count=self.count,
+        )
 
     def _one(self, query: Query, k: int) -> Ranking:
         terms = self.terms(query.text) if k else []
@@ -164,8 +249,14 @@ class LexicalRetriever:
             for term in terms:
                 if term.ids[i] >= 0:
                     docs, tfs = segment.postings.postings(term.ids[i])
-                    # A document occurs once in a list, so that plain fancy addition is right.
-                    part[docs] += contribution(term.weight, tfs, self._saturations[i][docs], self._first)
+                    try:  # a document occurs once in a list, so that plain fancy addition is right
+                        part[docs] += contribution(term.weight, tfs, self._saturations[i][docs], self._first)
+                    except IndexError as error:
+                        raise CorruptIndexError(
+                            f"postings of {term.term!r} name passages that are not there ({error})",
+                            expected="passages of the segment",
+                            remedy="run: twindex verify; then restore the index from a copy, or build it again",
+                        ) from error
         return scores
 
     def _mask(self, condition: Filter | None) -> BoolArray | None:
@@ -197,7 +288,9 @@ class LexicalRetriever:
         for detail in details:
             total += np.float32(detail.value)
         text = f"{self.name} ({self.config.variant}), sum over matching terms"
-        return Explanation(float(total), text, tuple(details), "sum" if details else "leaf")
+        # The numpy engine has one way; the compiled one says which it takes for ten hits.
+        data = asdict(self.plan(query, 10)) if self._fast.ready is not None else {}
+        return Explanation(float(total), text, tuple(details), "sum" if details else "leaf", data)
 
     def _explain_term(self, term: QueryTerm, at: int, local: int) -> Explanation | None:
         reader = self.snapshot.segments[at].postings

@@ -1,0 +1,212 @@
+"""The learned-sparse leg: impacts of one byte under float32 query weights, from the lists of every segment.
+
+A document's score is the sum, over the query's terms that it holds, in ascending order of term numbers, of
+``float32(float32(weight * scale) * impact)``, added in float32. The query's weights come from the encoder: for an
+inference-free one that is a table, no model.
+
+Two engines give the same bits: numpy, and compiled kernels over lists laid out in memory; ``fast_choice.py`` says when
+which of them answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twindex.indexing.encoding import SparseEncoder
+from twindex.indexing.errors import QueryError
+from twindex.indexing.filters import Filter
+from twindex.indexing.postings import ImpactReader
+from twindex.indexing.types import BoolArray, Float32Array, Int32Array, Int64Array
+from twindex.retrieval.fast import FastIndex
+from twindex.retrieval.fast_choice import Accelerator, Engine, by_filters
+from twindex.retrieval.fast_join import Part, join
+from twindex.retrieval.fast_plan import Choice, numpy_choice
+from twindex.retrieval.topk import top_k
+from twindex.retrieval.types import Explanation, Query, Ranking, Run, as_queries, check_k
+
+
+class ImpactSegment(Protocol):
+    """What this leg needs of a segment."""
+
+    @property
+    def impacts(self) -> ImpactReader | None:
+        """The lists; None in an index without this leg."""
+
+    @property
+    def live(self) -> BoolArray | None:
+        """bool[documents], False = deleted; None = nothing is deleted."""
+
+
+class ImpactSource(Protocol):
+    """What this leg needs of a snapshot."""
+
+    @property
+    def size(self) -> int:
+        """Number of ordinals, deleted ones included."""
+
+    @property
+    def bases(self) -> Sequence[int] | NDArray[Any]:
+        """First ordinal of each segment."""
+
+    @property
+    def segments(self) -> Sequence[ImpactSegment]:
+        """In the order of ordinals."""
+
+    def allowed(self, condition: Filter | None, /) -> BoolArray | None:
+        """bool[size] of live documents that pass the filter; None = every ordinal."""
+
+    def ids(self, ords: Int32Array) -> list[str]:
+        """External ids."""
+
+    def check_sparse_encoder(self, encoder: SparseEncoder) -> None:
+        """Nothing, if queries may be encoded by it."""
+
+
+class ImpactRetriever:
+    """Exact search of learned-sparse impacts over a snapshot.
+
+    Args:
+        snapshot: What to search.
+        encoder: What the documents were encoded with.
+        engine: "numpy", "compiled" (needs the extra ``fast``), or "auto": see ``fast_choice.py``.
+        threads: Threads that share a batch in the compiled engine; 0 = one a core.
+
+    Raises:
+        ConfigError: If there is no such engine.
+        FingerprintError: If the index has no such leg, or that of another encoder.
+    """
+
+    def __init__(
+        self, snapshot: ImpactSource, encoder: SparseEncoder, *, engine: Engine = "auto", threads: int = 1
+    ) -> None:
+        snapshot.check_sparse_encoder(encoder)
+        self.snapshot = snapshot
+        self.encoder = encoder
+        self.threads = threads
+        self._fast = Accelerator(self._lay_out, engine)
+
+    @property
+    def name(self) -> str:
+        """Short name of the leg."""
+        return "impact"
+
+    @property
+    def fast(self) -> FastIndex:
+        """The compiled engine, for batches of weighted terms without text; laid out at the first use.
+
+        Raises:
+            MissingExtraError: If numba is not installed.
+        """
+        return self._fast.force()
+
+    def terms(self, text: str) -> tuple[Int64Array, Float32Array]:
+        """A query's term numbers, ascending, and weight times scale of each; weights of 0 or less are left out.
+
+        Shapes: int64[m]; float32[m].
+        """
+        ids, weights = self.encoder.encode_query(text)
+        scaled = weights.astype(np.float32) * np.float32(self.encoder.info.scale)
+        keep = scaled > 0
+        return ids[keep].astype(np.int64), scaled[keep]
+
+    def retrieve(self, queries: Sequence[Query], k: int) -> Run:
+        """The k best documents of each query.
+
+        Raises:
+            QueryError: If k is negative.
+        """
+        check_k(k)
+        asked = as_queries(queries)
+        index = self._fast.index(len(asked)) if k else None
+        if index is None:
+            return Run(tuple(self._one(query, k) for query in asked), self.snapshot)
+        rankings = [Ranking.empty()] * len(asked)
+        for which, masks in by_filters(asked, self.snapshot.allowed):
+            terms = [self.terms(asked[i].text) for i in which]
+            ends = np.concatenate([[0], np.cumsum([len(ids) for ids, _ in terms])]).astype(np.int64)
+            flat = np.concatenate([ids for ids, _ in terms])
+            weights = np.concatenate([weights for _, weights in terms])
+            kept = min(k, self.snapshot.size)
+            hits = index.search(flat, ends, kept, weights=weights, threads=self.threads, masks=masks)
+            for row, i in enumerate(which):
+                rankings[i] = hits.ranking(row)
+        return Run(tuple(rankings), self.snapshot)
+
+    def plan(self, query: Query | str, k: int) -> Choice:
+        """How the query would be answered now, and why.
+
+        Raises:
+            QueryError: If k is negative.
+        """
+        check_k(k)
+        ids, weights = self.terms(query if isinstance(query, str) else query.text)
+        if self._fast.ready is None:
+            return numpy_choice(sum(reader.df(t) for reader in self._readers for t in ids.tolist()))
+        return self._fast.ready.plan(ids, k, weights=weights)
+
+    def explain(self, query: Query, ord_: int) -> Explanation:
+        """Why the document has its score: one branch a matching term.
+
+        Raises:
+            QueryError: If there is no such ordinal.
+        """
+        if not 0 <= ord_ < self.snapshot.size:
+            raise QueryError(f"ordinal {ord_}", expected=f"0 to {self.snapshot.size - 1}")
+        mask = self._mask(query.filter)
+        if mask is not None and not mask[ord_]:
+            return Explanation(0.0, "the document is deleted or does not pass the filter")
+        at = int(np.searchsorted(np.asarray(self.snapshot.bases), ord_, side="right")) - 1
+        local = ord_ - int(self.snapshot.bases[at])
+        details, total = [], np.float32(0)
+        for t, weight in zip(*self.terms(query.text), strict=True):
+            docs, impacts = self._readers[at].postings(int(t))
+            p = int(np.searchsorted(docs, local))
+            if p < len(docs) and docs[p] == local:
+                value = weight * np.float32(impacts[p])
+                total += value
+                data = {"term": int(t), "weight": float(weight), "impact": int(impacts[p])}
+                parts = (
+                    Explanation(float(weight), "weight in the query, times the scale of impacts"),
+                    Explanation(float(impacts[p]), "impact in the document"),
+                )
+                details.append(Explanation(float(value), f"dimension {int(t)}", parts, "product", data))
+        data = asdict(self.plan(query, 10)) if self._fast.ready is not None else {}
+        text = f"{self.name}, sum over matching dimensions"
+        return Explanation(float(total), text, tuple(details), "sum" if details else "leaf", data)
+
+    @cached_property
+    def _readers(self) -> list[ImpactReader]:
+        return [segment.impacts for segment in self.snapshot.segments if segment.impacts is not None]
+
+    def _one(self, query: Query, k: int) -> Ranking:
+        ids, weights = self.terms(query.text)
+        if not k or not len(ids):
+            return Ranking.empty()
+        scores = np.zeros(self.snapshot.size, np.float32)
+        for base, reader in zip(self.snapshot.bases, self._readers, strict=True):
+            part = scores[int(base) :]
+            for t, weight in zip(ids.tolist(), weights, strict=True):
+                docs, impacts = reader.postings(t)
+                # A document occurs once in a list, so that plain fancy addition is right.
+                part[docs] += weight * impacts.astype(np.float32)
+        return top_k(scores, k, mask=self._mask(query.filter))
+
+    def _mask(self, condition: Filter | None) -> BoolArray | None:
+        """Documents that may be returned: live, and passing the filter; None = all."""
+        return self.snapshot.allowed(condition)
+
+    def _lay_out(self) -> FastIndex:
+        vocabulary = self.encoder.info.vocabulary
+        numbers = np.arange(vocabulary)
+        parts = [
+            Part(reader.ptr.astype(np.int64), reader.docs, reader.impacts, segment.live, int(base), numbers)
+            for reader, segment, base in zip(self._readers, self.snapshot.segments, self.snapshot.bases, strict=True)
+        ]
+        ptr, docs, values = join(parts, vocabulary)
+        return FastIndex.impacts(ptr, docs, values, size=self.snapshot.size)
