@@ -35,8 +35,9 @@ from twindex.api.service.catalog import Catalog, place_of
 from twindex.api.service.encoders import EncoderPool
 from twindex.api.service.keys import KeyStore
 from twindex.api.service.metrics import Metrics, Shared
-from twindex.api.service.pool import WorkPool
+from twindex.api.service.pool import DEFAULT_THREADS, WorkPool
 from twindex.api.service.tasks import TaskStore
+from twindex.api.tracing import Traces, Tracing
 from twindex.indexing.errors import ConfigError, IndexError_, TwindexError
 from twindex.rag.generator import Generator
 
@@ -54,7 +55,7 @@ class AppConfig:
     ``index``: an index, or a folder of indexes (``root``: even if there is none in it yet). ``default``: the index
     that unnamed requests mean. ``refresh_seconds``: how often to look for newer commits, 0 = never. ``body_limit``:
     bytes of a request body, 0 = that of ``limits``. ``gate``: who may pass. ``workers``: processes that share the
-    work, this being one of them.
+    work, this being one of them. ``traces``: makes OpenTelemetry spans; None = none are made.
 
     Raises:
         ConfigError: If a number is out of range.
@@ -70,6 +71,7 @@ class AppConfig:
     gate: GateConfig = field(default_factory=GateConfig)
     limits: Limits = field(default_factory=Limits)
     workers: int = 1
+    traces: Traces | None = None
 
     def __post_init__(self) -> None:
         if self.refresh_seconds < 0 or self.body_limit < 0 or self.workers < 1:
@@ -119,6 +121,8 @@ def create_app(config: AppConfig) -> FastAPI:
     rate = RateLimit(limits.rate / config.workers, max(1, limits.burst // config.workers))
     app.add_middleware(Gate, config=config.gate, keys=keys, rate=rate, metrics=metrics)
     app.state.api_routes = [route for routes in ROUTES for route in routes.router.routes]
+    if config.traces is not None:
+        app.add_middleware(Tracing, traces=config.traces)
     for routes in ROUTES:
         app.include_router(routes.router)
     return app
@@ -143,12 +147,13 @@ def make_context(config: AppConfig, metrics: Metrics) -> Context:
     return Context(
         catalog=catalog,
         encoders=encoders,
-        work=WorkPool(queue=limits.queue, seconds=limits.seconds),
+        work=WorkPool(threads=max(2, DEFAULT_THREADS // config.workers), queue=limits.queue, seconds=limits.seconds),
         slow=WorkPool(threads=min(limits.answers, 8), queue=limits.answers, seconds=limits.answer_seconds),
         tasks=TaskStore(place.state / "tasks"),
         metrics=metrics,
         limits=limits,
         version=version("twindex"),
+        traces=config.traces,
         shared=Shared(place.state / "metrics") if config.workers > 1 else None,
     )
 
@@ -170,6 +175,8 @@ def _close(context: Context) -> None:
     context.slow.close()
     context.work.close()
     context.catalog.close()
+    if context.traces is not None:
+        context.traces.close()
 
 
 async def _publish(context: Context) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
@@ -12,6 +15,7 @@ from twindex.api.service.encoders import EncoderPool
 from twindex.api.service.metrics import Metrics, Shared
 from twindex.api.service.pool import WorkPool
 from twindex.api.service.tasks import TaskStore
+from twindex.api.tracing import Traces
 
 
 @dataclass(slots=True)
@@ -27,7 +31,16 @@ class Context:
     limits: Limits
     version: str
     shared: Shared | None = None
+    traces: Traces | None = None
     ready: bool = False
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Times a stage of the work, and traces it where traces are made."""
+        started = time.perf_counter()
+        with self.traces.stage(name) if self.traces is not None else nullcontext():
+            yield
+        self.metrics.observe("twindex_stage_seconds", time.perf_counter() - started, stage=name)
 
     @classmethod
     def of(cls, connection: HTTPConnection) -> Context:

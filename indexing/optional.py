@@ -27,6 +27,7 @@ EXTRA_OF: Final[dict[str, str]] = {
     "numba": "fast",
     "onnx": "train",
     "onnxruntime": "",
+    "opentelemetry": "otel",
     "pypdf": "pdf",
     "pyserini": "lucene",
     "pyterrier_pisa": "bench",

@@ -25,6 +25,7 @@ from twindex.api.service.catalog import place_of
 from twindex.api.service.keys import KeyStore
 from twindex.api.service.metrics import Shared
 from twindex.api.service.workers import Workers, end_with_parent, listen
+from twindex.api.tracing import Traces
 from twindex.indexing.errors import ConfigError, UsageError
 
 #: Names of this machine for itself.
@@ -47,6 +48,7 @@ class Plan:
     workers: int
     behind_proxy: bool
     log_requests: bool
+    traces: bool
     certificate: Path | None
     private_key: Path | None
 
@@ -75,6 +77,7 @@ def serve(
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that a request may take.")] = 30.0,
     behind_proxy: Annotated[bool, typer.Option("--behind-proxy", help="Trust X-Forwarded-For of this host.")] = False,
     log_requests: Annotated[bool, typer.Option("--log-requests", help="One line of JSON a request.")] = False,
+    traces: Annotated[bool, typer.Option("--traces", help="Send OpenTelemetry traces (needs twindex[otel]).")] = False,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate file (PEM).")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Private key file (PEM).")] = None,
 ) -> None:
@@ -96,6 +99,7 @@ def serve(
         workers=workers,
         behind_proxy=behind_proxy,
         log_requests=log_requests,
+        traces=traces,
         certificate=tls_cert,
         private_key=tls_key,
     )
@@ -150,6 +154,7 @@ def work(plan: Plan, listener: socket.socket) -> None:
         gate=plan.gate,
         limits=plan.limits,
         workers=plan.workers,
+        traces=Traces() if plan.traces else None,
     )
     server = uvicorn.Server(
         uvicorn.Config(

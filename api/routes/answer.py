@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, Request
@@ -45,9 +44,8 @@ async def answer(body: AnswerRequest, request: Request, served: ReadIndex, conte
         context.slow.admit()
         events = answer_events(served.answers, context.slow, body)
         return StreamingResponse(events, media_type="text/event-stream", headers=SSE_HEADERS)
-    started = time.perf_counter()
-    found = await context.slow.run(served.answers.answer, body.question, k=body.k, mode=body.mode, filter=condition)
-    context.metrics.observe("twindex_stage_seconds", time.perf_counter() - started, stage="answer")
+    with context.stage("answer"):
+        found = await context.slow.run(served.answers.answer, body.question, k=body.k, mode=body.mode, filter=condition)
     return Response(to_json(found.to_dict()), media_type="application/json")
 
 

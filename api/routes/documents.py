@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request
@@ -169,11 +168,9 @@ def find_document(served: ServedIndex, doc_id: str) -> dict[str, Any]:
 
 async def _written(served: ServedIndex, context: Context, entry: Entry) -> Acknowledged:
     """The write, durable."""
-    started = time.perf_counter()
-    future = await asyncio.to_thread(served.submit, entry) if not served.writes else served.submit(entry)
-    written = await asyncio.wrap_future(future)
-    context.metrics.observe("twindex_stage_seconds", time.perf_counter() - started, stage="log")
-    return written
+    with context.stage("log"):
+        future = await asyncio.to_thread(served.submit, entry) if not served.writes else served.submit(entry)
+        return await asyncio.wrap_future(future)
 
 
 async def _reported(served: ServedIndex, context: Context, written: Acknowledged, wait: str) -> dict[str, Any]:

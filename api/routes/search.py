@@ -40,9 +40,8 @@ CHANGED: Final = "the index has changed since the page before: a hit may come tw
 )
 async def search(body: SearchRequest, served: ReadIndex, context: ContextDep) -> Response:
     """The k best documents for a query, by words, by meaning, or by both fused."""
-    started = time.perf_counter()
-    data = await context.work.run(run_search, served, body)
-    context.metrics.observe("twindex_stage_seconds", time.perf_counter() - started, stage="search")
+    with context.stage("search"):
+        data = await context.work.run(run_search, served, body)
     return Response(data, media_type="application/json")
 
 

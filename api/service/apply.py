@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 #: More segments than this are merged in the background, down to half as many.
 MANY_SEGMENTS: Final = 12
 
+#: Share of deleted passages from which a background merge rewrites a segment that joins no other.
+PURGE: Final = 0.3
+
 #: From what a manifest says of the encoder to the encoder.
 EncoderOf = Callable[[EncoderInfo], Encoder]
 
@@ -70,7 +73,7 @@ def merge_if_many(path: Path, segments: int) -> Manifest | None:
     if segments <= MANY_SEGMENTS:
         return None
     with open_writer(path, None) as writer:
-        writer.merge(MANY_SEGMENTS // 2)
+        writer.merge(MANY_SEGMENTS // 2, purge=PURGE)
         return writer.commit()
 
 

@@ -7,13 +7,13 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Workers:
     """Keeps a number of processes running until a signal ends them all.
 
     Args:
-        serve: What each does; must be picklable.
+        serve: What each does; must be picklable, for systems without a safe fork.
         listener: The socket that all accept from.
         count: How many processes.
     """
@@ -39,7 +39,9 @@ class Workers:
         self._serve = serve
         self._listener = listener
         self._count = count
-        self._context = multiprocessing.get_context("spawn")
+        # A fork starts at once, and is safe here: this process has one thread and has loaded no model. Elsewhere
+        # than on Linux system libraries may not survive it.
+        self._context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
         self._stop = threading.Event()
 
     def run(self) -> None:
@@ -59,7 +61,7 @@ class Workers:
         _end(processes)
 
     def _start(self) -> BaseProcess:
-        process = self._context.Process(target=self._serve, args=(self._listener,), name="twindex-worker")
+        process: BaseProcess = self._context.Process(target=self._serve, args=(self._listener,), name="twindex-worker")
         process.start()
         return process
 
@@ -82,13 +84,13 @@ def _end(processes: Sequence[BaseProcess]) -> None:
 
 def end_with_parent() -> None:
     """Makes a worker stop when the process that started it is gone: nobody else could stop it."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
+    if multiprocessing.parent_process() is None:
         return
-    sentinel = parent.sentinel
+    parent = os.getppid()
 
     def watch() -> None:
-        connection.wait([sentinel])
+        while os.getppid() == parent:
+            time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
