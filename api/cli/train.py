@@ -2,24 +2,56 @@
 
 from __future__ import annotations
 
+import json as json_lib
+import logging
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from twindex.api.cli import options
 from twindex.api.cli.console import emit_json, progress_bars
 from twindex.api.cli.train_search import lexical_search
+from twindex.indexing.corpus import open_corpus
+from twindex.indexing.encoders.tokenizer import TextTokenizer
+from twindex.indexing.errors import ConfigError
+from twindex.indexing.training.export import export_twin
+from twindex.indexing.training.idf import document_frequencies, idf_weights, save_idf
 from twindex.indexing.training.overlap import Guard
-from twindex.indexing.training.prepare import prepare
+from twindex.indexing.training.prepare import DOCUMENT_TOKENS, prepare
 from twindex.indexing.training.sources import SourceSpec
+from twindex.indexing.training.tokens import TokenTable
+
+#: Tokens of the vocabulary.
+SIZE = 30_522
+
+Data = Annotated[
+    Path, typer.Option("--data", metavar="DIR", help="Training set, as 'prepare' makes it.", show_default=False)
+]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write.", show_default=False)]
+Base = Annotated[
+    Path,
+    typer.Option("--base", metavar="FILE", help="model.safetensors of the student to begin with.", show_default=False),
+]
+Teacher = Annotated[
+    list[Path] | None, typer.Option("--teacher", metavar="DIR", help="Sentence encoder to learn from; repeatable.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A setting of the run, as in steps=500; repeatable."),
+]
+Minutes = Annotated[float, typer.Option(help="Stop after so many minutes; the same command resumes. 0 = no limit.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
     group = typer.Typer(help="Train encoders on your own texts (needs twindex[train]).", no_args_is_help=True)
     group.command("prepare")(prepare_command)
+    for recipe in ("twin", "sparse", "dense"):
+        group.command(recipe, help=f"Train a {recipe} encoder; run again, it resumes.")(_recipe_command(recipe))
+    group.command("export")(export_command)
+    group.command("idf")(idf_command)
     app.add_typer(group, name="train")
 
 
@@ -33,7 +65,7 @@ def prepare_command(
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Training set to make.", show_default=False)],
+    out: Out,
     against: Annotated[
         list[Path] | None,
         typer.Option("--against", metavar="DIR", help="Evaluation set whose texts must not be trained on; repeatable."),
@@ -55,3 +87,92 @@ def prepare_command(
     typer.echo(f"{len(made):,} queries over {len(made.passages):,} passages in {out} (sha256 {digest[:16]}...)")
     for name, count in sorted(made.about["refused"].items()):
         typer.echo(f"  refused, since {name} contains it: {count:,}")
+
+
+def _recipe_command(recipe: str) -> Any:
+    def command(
+        data: Data,
+        base: Base,
+        out: Out,
+        teacher: Teacher = None,
+        idf: Annotated[Path | None, typer.Option(metavar="FILE", help="idf.json; without, that of the texts.")] = None,
+        cache: Annotated[Path | None, typer.Option(metavar="DIR", help="Where teacher vectors are kept.")] = None,
+        probe: Annotated[
+            list[str] | None,
+            typer.Option(metavar="FOLDER,split=NAME", help="Judged set to look at during training; repeatable."),
+        ] = None,
+        settings: Settings = None,
+        device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+        minutes: Minutes = 0.0,
+        verbose: Annotated[bool, typer.Option(help="Print the log's lines as they are written.")] = False,
+    ) -> None:
+        from twindex.indexing.training.config import TrainConfig  # torch is loaded from here on
+        from twindex.indexing.training.probe import probe_set
+        from twindex.indexing.training.recipes import Inputs, make_trainer, train
+
+        if verbose:
+            logging.basicConfig(level=logging.INFO, format="%(message)s")
+        config = TrainConfig(**{"recipe": recipe, **_settings(settings or [])})
+        inputs = Inputs(data, base, tuple(teacher or ()), idf, cache, device)
+        probes = {text: probe_set(SourceSpec.parse(text)) for text in probe or []}
+        with progress_bars() as progress:
+            trainer = make_trainer(config, inputs, out, probes=probes, progress=progress)
+            every = max(1, config.steps // 8) if probes else 0
+            done = train(trainer, minutes=minutes or float("inf"), probe_every=every, progress=progress)
+        state = "done" if done else "stopped; the same command goes on"
+        typer.echo(f"step {trainer.step:,} of {config.steps:,} in {out}: {state}")
+
+    return command
+
+
+def export_command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)],
+    out: Out,
+    precision: Annotated[str, typer.Option(metavar="[int8|fp32]")] = "int8",
+    max_length: Annotated[int, typer.Option(help="Tokens of a document, special ones included.")] = 256,
+) -> None:
+    """Write the served form of a run: an ONNX graph with both heads, its idf table, and their hashes."""
+    if precision not in ("int8", "fp32"):
+        raise ConfigError(f"--precision {precision!r}", expected="int8 or fp32")
+    about = export_twin(run, out, precision="int8" if precision == "int8" else "fp32", max_length=max_length)
+    size = sum((out / name).stat().st_size for name in about["sha256"])
+    typer.echo(f"{size / 1e6:.1f} MB in {out}, step {about['training']['step']}")
+
+
+def idf_command(
+    corpus: Annotated[
+        Path, typer.Argument(metavar="CORPUS", help="A BEIR folder or a corpus file.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="idf.json to write.", show_default=False)],
+) -> None:
+    """Compute the idf of each token from your own corpus: what inference-free queries are weighed by."""
+    tokenizer = TextTokenizer.bert_uncased(DOCUMENT_TOKENS)
+    texts = (f"{d.title} {d.text}" if d.title else d.text for d in open_corpus(corpus))
+    frequencies, total = document_frequencies(TokenTable.from_texts(texts, tokenizer), SIZE)
+    save_idf(out, idf_weights(frequencies, total))
+    typer.echo(f"idf of {int((frequencies > 0).sum()):,} tokens in {total:,} documents in {out}")
+
+
+def _settings(parts: list[str]) -> dict[str, Any]:
+    """Settings as JSON values where they are such, else as text.
+
+    Raises:
+        ConfigError: If a part is no NAME=VALUE, or there is no such setting.
+    """
+    from dataclasses import fields
+
+    from twindex.indexing.training.config import TrainConfig
+
+    names = {field.name for field in fields(TrainConfig)} - {"recipe"}
+    found: dict[str, Any] = {}
+    for part in parts:
+        name, equals, value = part.partition("=")
+        if not equals or name not in names:
+            raise ConfigError(f"--set {part!r}", expected=f"NAME=VALUE with one of {', '.join(sorted(names))}")
+        try:
+            found[name] = json_lib.loads(value)
+        except ValueError:
+            found[name] = value
+        if isinstance(found[name], list):
+            found[name] = tuple(found[name])
+    return found
