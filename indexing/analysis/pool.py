@@ -9,6 +9,7 @@ imported again.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from twindex.indexing.analysis.worker import pack_texts, read_reply
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.report import PhaseSeconds
 from twindex.indexing.types import Int32Array
+
+_log = logging.getLogger(__name__)
 
 #: Characters that are analysed here before processes are started: starting one takes as long as some megabytes.
 START_CHARS: Final = 2_000_000
@@ -89,9 +92,22 @@ class AnalysisPool:
         if not self._wanted or self._chars < START_CHARS:
             return None
         if self._processes is None:
-            self._processes = [_Process(self._analyzer.name) for _ in range(self._wanted)]
+            self._start()
+        if not self._processes:
+            return None
         self._turn += 1
         return self._processes[self._turn % len(self._processes)]
+
+    def _start(self) -> None:
+        """Starts the processes; where none can be started, everything is done here."""
+        self._processes = []
+        try:
+            for _ in range(self._wanted):
+                self._processes.append(_Process(self._analyzer.name))
+        except OSError as error:
+            _log.info("no process for analysis: %s", error)
+            self.close()
+            self._processes = []
 
 
 class AnalysisStream:
@@ -161,8 +177,8 @@ class _Process:
 
     def __init__(self, name: str) -> None:
         command = [sys.executable, "-c", _COMMAND, json.dumps(sys.path), name]
-        self._thread = ThreadPoolExecutor(1, "twindex-analysis")
         self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._thread = ThreadPoolExecutor(1, "twindex-analysis")
         self._lost = False
 
     @property
@@ -206,6 +222,7 @@ def processors() -> int:
 
 def _known(analyzer: Analyzer) -> bool:
     """Whether another process would get the same analyzer by its name, and can be started at all."""
-    if not sys.executable or analyzer.name not in analyzer_names():
+    # A frozen program is no interpreter: started again, it would be the program again.
+    if not sys.executable or getattr(sys, "frozen", False) or analyzer.name not in analyzer_names():
         return False
     return get_analyzer(analyzer.name).fingerprint == analyzer.fingerprint

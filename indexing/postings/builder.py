@@ -133,10 +133,11 @@ class PostingsBuilder:
     def _chunks(self, last: Run) -> Iterator[Run]:
         """The triples of all runs, in document order of the runs, in bounded pieces."""
         for path, size in self._runs:
-            mapped = np.memmap(path, "<u4", "r", shape=(3, size))
             for at in range(0, size, CHUNK):
-                piece = np.array(mapped[:, at : at + CHUNK])
-                yield piece[0], piece[1], piece[2]
+                count = min(CHUNK, size - at)
+                # Read, not mapped: mapped pages count as memory of the process until something else needs it.
+                terms, docs, tfs = (np.fromfile(path, "<u4", count, offset=4 * (at + n * size)) for n in range(3))
+                yield terms, docs, tfs
         for at in range(0, len(last[0]), CHUNK):
             yield last[0][at : at + CHUNK], last[1][at : at + CHUNK], last[2][at : at + CHUNK]
 

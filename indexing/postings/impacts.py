@@ -36,28 +36,41 @@ DEFAULT_BUDGET: Final = 256 << 20
 #: Documents of one run: a sort key has 24 bits for the dimension, 8 for the impact, and the rest for the document.
 RUN_DOCS: Final = 1 << 31
 
-_SUFFIXES: Final = (".ptr.tmp", ".doc.tmp", ".imp.tmp")
 #: Documents and impacts of a range of lists, and the size of each list.
 Lists = tuple[UInt32Array, UInt8Array, Int64Array]
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Sorted postings of consecutive documents.
+    """Sorted postings of consecutive documents, in memory or on disk.
 
-    Shapes: ``ptr`` int64[vocabulary + 1], ``docs`` uint32[P], ``impacts`` uint8[P].
+    Shapes: ``ptr`` int64[vocabulary + 1]; ``docs`` uint32[P] and ``impacts`` uint8[P], or the files that hold them.
+    Those are read and not mapped, as mapped pages count as memory of the process until something else needs it.
     """
 
     ptr: Int64Array
-    docs: UInt32Array
-    impacts: UInt8Array
+    docs: UInt32Array | Path
+    impacts: UInt8Array | Path
+
+    def lists(self, start: int, stop: int) -> tuple[Int64Array, Any, Any]:
+        """Sizes, documents and impacts of a range of lists."""
+        first, last = int(self.ptr[start]), int(self.ptr[stop])
+        pointers = self.ptr[start : stop + 1]
+        return np.diff(pointers), _some(self.docs, np.uint32, first, last), _some(self.impacts, np.uint8, first, last)
 
     def write(self, stem: Path) -> Run:
         """The same run, in files beside ``stem``."""
-        return Run(*(_on_disk(stem.with_name(stem.name + s), v) for s, v in zip(_SUFFIXES, self._arrays())))
+        paths = [stem.with_name(stem.name + suffix) for suffix in (".ptr.tmp", ".doc.tmp", ".imp.tmp")]
+        for path, values in zip(paths, (self.ptr, self.docs, self.impacts)):
+            np.asarray(values).tofile(path)
+        return Run(np.memmap(paths[0], np.int64, "r"), paths[1], paths[2])
 
-    def _arrays(self) -> tuple[NDArray[Any], ...]:
-        return self.ptr, self.docs, self.impacts
+
+def _some(values: NDArray[Any] | Path, dtype: type, start: int, stop: int) -> NDArray[Any]:
+    if isinstance(values, Path):
+        width = np.dtype(dtype).itemsize
+        return np.fromfile(values, dtype, stop - start, offset=start * width)
+    return values[start:stop]
 
 
 class ImpactsBuilder:
@@ -144,7 +157,7 @@ class ImpactsBuilder:
 
     def _spill(self) -> None:
         run = self._sorted_run()
-        if len(run.docs):
+        if run.ptr[-1]:
             self._runs.append(run.write(self._directory / f"impacts-{len(self._runs):06d}"))
 
     def _sorted_run(self) -> Run:
@@ -237,14 +250,5 @@ def joined_lists(parts: list[tuple[Int64Array, Any, Any]]) -> Lists:
     return docs, impacts, sizes
 
 
-def _on_disk(path: Path, values: NDArray[Any]) -> NDArray[Any]:
-    values.tofile(path)
-    return np.memmap(path, values.dtype, "r") if len(values) else values
-
-
 def _joined(runs: list[Run], start: int, stop: int) -> Lists:
-    parts = []
-    for run in runs:
-        first, last = int(run.ptr[start]), int(run.ptr[stop])
-        parts.append((np.diff(run.ptr[start : stop + 1]), run.docs[first:last], run.impacts[first:last]))
-    return joined_lists(parts)
+    return joined_lists([run.lists(start, stop) for run in runs])

@@ -101,6 +101,18 @@ def test_an_analyzer_that_no_registry_knows_stays_here(at_once: None) -> None:
     pool.close()
 
 
+@pytest.mark.parametrize("executable", ["/nowhere/python", "/bin/false", "", "frozen"])
+def test_where_no_process_can_be_started(at_once: None, monkeypatch: pytest.MonkeyPatch, executable: str) -> None:
+    if executable == "frozen":
+        monkeypatch.setattr(sys, "frozen", True, raising=False)
+    else:
+        monkeypatch.setattr(sys, "executable", executable)
+    pool = AnalysisPool(get_analyzer("english"), workers=3)
+    stream = pool.stream(PhaseSeconds())
+    assert terms(stream, run(stream)) == EXPECTED
+    pool.close()
+
+
 @pytest.mark.parametrize("workers", [0, -1])
 def test_workers_are_counted_from_one(workers: int) -> None:
     with pytest.raises(ConfigError, match="at least 1"):
