@@ -130,10 +130,12 @@ def measure(plan: Plan, engines: list[str], corpus: Corpus) -> dict[str, Result]
     exact = exact_lists(corpus)
     with serving(plan, results, corpus) as workers:
         for k in DEPTHS:
-            if k <= corpus.size and workers:
-                _tune(plan, workers, results, corpus, exact, k)
-                _throughput(plan, workers, results, corpus, k)
-                _latency(plan, workers, results, corpus, k)
+            # What "95 % of the list" should mean at great depth nobody has promised: exact engines only.
+            asked = [worker for worker in workers if k == DEPTHS[0] or make(worker.engine).exact]
+            if k <= corpus.size and asked:
+                _tune(plan, asked, results, corpus, exact, k)
+                _throughput(plan, asked, results, corpus, k)
+                _latency(plan, asked, results, corpus, k)
         for worker in workers:
             results[worker.engine]["peak"] = worker.ask("memory")["peak"]
     return results
