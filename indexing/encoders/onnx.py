@@ -89,7 +89,7 @@ class OnnxEncoder:
         self._tokenizer = tokenizer
         self._settings = settings
         self._threads = threads or available_processors()
-        self._session = _session(model, device, name)
+        self._session = make_session(model, device, name)
         self._inputs = _inputs(self._session, name)
         self._output, self._pooled = _output(self._session)
         dim = int(self._run(tokenizer.ids("a")).shape[0])
@@ -184,7 +184,13 @@ def available_processors() -> int:
     return os.cpu_count() or 1
 
 
-def _session(model: bytes | Path, device: str, name: str) -> Any:
+def make_session(model: bytes | Path, device: str, name: str) -> Any:
+    """A session that gives the same bits whatever the machine's load: one thread, deterministic operations.
+
+    Raises:
+        ConfigError: If the model cannot be loaded.
+        DeviceError: If the device is absent.
+    """
     ort = load("onnxruntime", purpose=PURPOSE)
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1

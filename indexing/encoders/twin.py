@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -18,11 +19,10 @@ import numpy as np
 
 from twindex.indexing.encoders.bert_graph import OUTPUT
 from twindex.indexing.encoders.digests import fingerprint
-from twindex.indexing.encoders.onnx import INPUTS, EncoderSettings, OnnxEncoder
+from twindex.indexing.encoders.onnx import INPUTS, EncoderSettings, OnnxEncoder, make_session
 from twindex.indexing.encoders.tokenizer import TextTokenizer
-from twindex.indexing.encoders.twin_graph import IDS, WEIGHTS
+from twindex.indexing.encoders.twin_graph import IDS, WEIGHTS, dense_part
 from twindex.indexing.errors import ConfigError, CorruptIndexError
-from twindex.indexing.optional import load
 from twindex.indexing.types import Float32Array, Int32Array, Int64Array
 
 MODEL, IDF, ABOUT = "model.onnx", "idf.json", "twin.json"
@@ -105,11 +105,9 @@ class TwinEncoder(OnnxEncoder):
         digest: str,
         threads: int | None = None,
     ) -> None:
-        ort = load("onnxruntime", purpose="a twin encoder")
-        # Dense vectors alone must not pay for the sparse head.
-        self._path_only = ort.RunOptions()
-        self._path_only.only_execute_path_to_fetches = True
-        super().__init__(model, tokenizer, settings, name=name, digest=digest, threads=threads)
+        # The base class runs the body alone, so that dense vectors and queries do not pay for the sparse head.
+        super().__init__(dense_part(model), tokenizer, settings, name=name, digest=digest, threads=threads)
+        self._model = model
         self.sparse_fingerprint = fingerprint("twin-sparse", VERSION, digest, tokenizer.digest, settings.max_length)
 
     def encode_twins(self, texts: Sequence[str]) -> tuple[Float32Array, SparseVectors]:
@@ -120,9 +118,10 @@ class TwinEncoder(OnnxEncoder):
         dense = np.empty((len(texts), self.info.dim), np.float32)
         rows: list[Any] = [None] * len(texts)
         tokens = [self._tokenizer.ids(self.info.document_prompt + text) for text in texts]
+        session = self._twins  # made once, before the threads ask for it
 
         def fill(at: int) -> None:
-            vector, rows[at] = self._both(tokens[at])
+            vector, rows[at] = self._both(session, tokens[at])
             dense[at] = self._finish(vector)
 
         order = sorted(range(len(texts)), key=lambda at: -len(tokens[at]))
@@ -135,21 +134,20 @@ class TwinEncoder(OnnxEncoder):
                     continue
         return dense, SparseVectors.of(rows)
 
-    def _both(self, ids: list[int]) -> tuple[Float32Array, tuple[Int32Array, Float32Array]]:
+    @cached_property
+    def _twins(self) -> Any:
+        """The session with both heads, made when the first document is encoded."""
+        return make_session(self._model, "cpu", self.info.name)
+
+    def _both(self, session: Any, ids: list[int]) -> tuple[Float32Array, tuple[Int32Array, Float32Array]]:
         row = np.array([ids], np.int64)
         if len(ids) <= 2:  # nothing between [CLS] and [SEP]: no maximum to take
             return self._run(ids), (np.empty(0, np.int32), np.empty(0, np.float32))
         feed = {name: INPUTS[name](row) for name in self._inputs}
-        vector, entries, weights = self._session.run([OUTPUT, IDS, WEIGHTS], feed)
+        vector, entries, weights = session.run([OUTPUT, IDS, WEIGHTS], feed)
         kept = np.flatnonzero(weights > 0)
         order = kept[np.argsort(entries[kept])]
         return np.asarray(vector[0], np.float32), (entries[order].astype(np.int32), weights[order])
-
-    def _run(self, ids: list[int]) -> Float32Array:
-        row = np.array([ids], np.int64)
-        feed = {name: INPUTS[name](row) for name in self._inputs}
-        found = self._session.run([OUTPUT], feed, self._path_only)[0][0]
-        return np.asarray(found, np.float32)
 
 
 def open_twin(folder: Path, *, name: str = "", threads: int | None = None) -> TwinEncoder:

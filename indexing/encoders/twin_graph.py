@@ -15,7 +15,7 @@ import numpy as np
 
 from twindex.indexing.encoders.bert_graph import INPUT, OPSETS, OUTPUT, Precision, _Builder
 from twindex.indexing.encoders.bert_weights import BertWeights, quantise
-from twindex.indexing.encoders.onnx_wire import Node, Port, write_model
+from twindex.indexing.encoders.onnx_wire import Node, Port, _bytes, _fields, _int, write_model
 from twindex.indexing.encoders.tokenizer import SPECIALS, VOCABULARY
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.types import Float32Array
@@ -27,6 +27,8 @@ Activation = Literal["log1p", "log1p-log1p"]
 TILE: Final = 4096
 TOP: Final = 256
 IDS, WEIGHTS = "sparse_ids", "sparse_weights"
+#: Fields of GraphProto (nodes, initializers, outputs) -> the field that names one.
+NAME_FIELDS: Final = {1: 3, 5: 8, 12: 1}
 #: Logit of an entry that may never be active.
 NEVER: Final = -1e4
 
@@ -102,6 +104,34 @@ def twin_graph(weights: BertWeights, head: SparseHead, precision: Precision, *, 
         ],
         opsets=OPSETS,
     )
+
+
+def dense_part(model: bytes) -> bytes:
+    """The graph without its sparse head: what belongs to the head is named ``head...`` or is an output of it.
+
+    ONNX Runtime computes every node of a graph, also for outputs that nobody asked for.
+    """
+    parts = []
+    for number, value in _fields(memoryview(model)):
+        if number == 7 and isinstance(value, memoryview):
+            value = memoryview(_graph_without_head(value))
+        parts.append(_raw(number, value))
+    return b"".join(parts)
+
+
+def _graph_without_head(graph: memoryview) -> bytes:
+    kept = []
+    for number, value in _fields(graph):
+        if isinstance(value, memoryview) and number in NAME_FIELDS:
+            name = next(bytes(part).decode() for at, part in _fields(value) if at == NAME_FIELDS[number])
+            if name.startswith("head") or name in (IDS, WEIGHTS):
+                continue
+        kept.append(_raw(number, value))
+    return b"".join(kept)
+
+
+def _raw(number: int, value: int | memoryview) -> bytes:
+    return _int(number, value) if isinstance(value, int) else _bytes(number, bytes(value))
 
 
 class _TwinBuilder(_Builder):
