@@ -153,7 +153,7 @@ def evaluate_beir(
         report = score(rankings, qrels, addresses, options.measures)
         if run_file is not None:
             write_run(run_file, hit_table(list(qrels), rankings, snapshot), f"twindex-{options.mode}")
-        hits = hit_table(list(qrels), [r.cut(KEPT_HITS) for r in rankings], snapshot)
+        hits = hit_table(list(qrels), rankings, snapshot, KEPT_HITS)
         index = {"path": str(path), "bytes": index_bytes(path), **statistics(snapshot)}
     return BeirResult(
         dataset.name,
@@ -214,7 +214,7 @@ def cut(leg: Leg, query_ids: Sequence[str], addresses: Addresses, k: int, *, dro
     """The k best of each query, without self-matches if asked, and how many of those there were."""
     if drop:
         return without_self(leg.rankings, query_ids, addresses, k)
-    return [r.cut(k) for r in leg.rankings], 0
+    return [r if len(r) <= k else r.cut(k) for r in leg.rankings], 0
 
 
 def score(rankings: Sequence[Ranking], qrels: Levels, addresses: Addresses, measures: Sequence[Measure]) -> Report:
@@ -223,13 +223,18 @@ def score(rankings: Sequence[Ranking], qrels: Levels, addresses: Addresses, meas
     return report_of(join_rankings(names, rankings, addresses.ordinals, qrels), measures, run_queries=names)
 
 
-def hit_table(query_ids: Sequence[str], rankings: Sequence[Ranking], snapshot: Snapshot) -> dict[str, Hits]:
-    """Rankings of documents with their external ids; each document's id is read once."""
-    ords = np.unique(np.concatenate([r.ords for r in rankings] or [np.empty(0, np.int32)]))
-    names = np.array(snapshot.doc_ids(ords), object)
+def hit_table(
+    query_ids: Sequence[str], rankings: Sequence[Ranking], snapshot: Snapshot, k: int | None = None
+) -> dict[str, Hits]:
+    """The first k of each ranking (None = all) with external ids of documents; each id is read once."""
+    parts = [r.ords[:k] for r in rankings]
+    flat = np.concatenate(parts or [np.empty(0, np.int32)])
+    ords, places = np.unique(flat, return_inverse=True)
+    names = np.array(snapshot.doc_ids(ords), object)[places].tolist()
+    ends = np.cumsum([len(part) for part in parts]).tolist()
     return {
-        q: Hits(tuple(names[np.searchsorted(ords, r.ords)].tolist()), r.scores)
-        for q, r in zip(query_ids, rankings, strict=True)
+        q: Hits(tuple(names[end - len(part) : end]), r.scores[:k])
+        for q, r, part, end in zip(query_ids, rankings, parts, ends, strict=True)
     }
 
 

@@ -143,7 +143,8 @@ class _Bench:
         """Rankings as they are scored: without self-matches where the collection asks for it."""
         if self.drop:
             return without_self(rankings, ids, self.addresses, self.task.depth)[0]
-        return [r.cut(self.task.depth) for r in rankings]
+        depth = self.task.depth
+        return [r if len(r) <= depth else r.cut(depth) for r in rankings]
 
     def _leg(self, mode: str, texts: Sequence[str]) -> Leg:
         depth = self.task.depth + self.drop
@@ -183,7 +184,7 @@ def _run_systems(bench: _Bench, legs: _Legs, speed: Mapping[str, float], store: 
             len(legs.queries.ids),
         )
         timing = {"search_s": system.seconds, "query_ms": system.latency_ms}
-        hits = hit_table(legs.queries.ids, [r.cut(KEPT_HITS) for r in rankings], bench.snapshot)
+        hits = hit_table(legs.queries.ids, rankings, bench.snapshot, KEPT_HITS)
         store.add(record, reports[system.name], timing, hits)
         runs[system.name] = record.run_id
     tuning = _tuning(bench, legs, tuned, reports["tuned"])
