@@ -117,7 +117,12 @@ def create_app(config: AppConfig) -> FastAPI:
     errors.install(app)
     openapi.install(app)
     limits = config.limits
-    app.add_middleware(BodyLimit, limit=config.body_limit or limits.body_bytes, bulk=limits.bulk_bytes)
+    app.add_middleware(
+        BodyLimit,
+        limit=config.body_limit or limits.body_bytes,
+        bulk=limits.bulk_bytes,
+        seconds=limits.seconds,
+    )
     rate = RateLimit(limits.rate / config.workers, max(1, limits.burst // config.workers))
     app.add_middleware(Gate, config=config.gate, keys=keys, rate=rate, metrics=metrics)
     app.state.api_routes = [route for routes in ROUTES for route in routes.router.routes]

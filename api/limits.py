@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, fields
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -46,17 +47,41 @@ class BodyTooLarge(Exception):  # noqa: N818, RUF100 - control flow inside this 
     """More bytes have arrived than are allowed."""
 
 
+class _Body:
+    """A body as it arrives, counted and timed."""
+
+    def __init__(self, receive: Receive, limit: int, seconds: float) -> None:
+        self.whole = False
+        self._receive = receive
+        self._left = limit
+        self._seconds = seconds
+
+    async def receive(self) -> Message:
+        """The next part."""
+        if self.whole:  # what comes now is the end of the connection, however late
+            return await self._receive()
+        async with asyncio.timeout(self._seconds):
+            message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            raise BodyTooLarge
+        self.whole = not message.get("more_body", False)
+        return message
+
+
 class BodyLimit:
-    """ASGI middleware that answers 413 once a body passes its limit.
+    """ASGI middleware that answers 413 once a body passes its limit, and 408 if it does not come.
 
     Args:
         app: What is inside.
         limit: Bytes.
         bulk: Bytes where documents or judgements are uploaded.
+        seconds: Silence within a body, at most.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, bulk: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, bulk: int, seconds: float) -> None:
         self.app = app
+        self.seconds = seconds
         self.limit = limit
         self.bulk = bulk
 
@@ -70,26 +95,24 @@ class BodyLimit:
         if declared.isdigit() and int(declared) > limit:
             await self._refuse(limit, scope, receive, send)
             return
-        started = seen = 0
-
-        async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > limit:
-                raise BodyTooLarge
-            return message
+        body = _Body(receive, limit, self.seconds)
+        started = False
 
         async def noted(message: Message) -> None:
             nonlocal started
-            started = 1
+            started = True
             await send(message)
 
         try:
-            await self.app(scope, counted, noted)
+            await self.app(scope, body.receive, noted)
         except BodyTooLarge:
             if not started:
                 await self._refuse(limit, scope, receive, send)
+        except TimeoutError:
+            if started or body.whole:
+                raise
+            slow = problem(408, "The request did not arrive", f"silence of {self.seconds:g} s in a body", kind="Slow")
+            await slow(scope, receive, send)
 
     async def _refuse(self, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
         response = problem(

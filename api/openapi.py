@@ -10,12 +10,13 @@ from fastapi.openapi.utils import get_openapi
 from twindex.api.schemas import Problem
 
 #: What any request may be answered with, whatever it asks.
-ALWAYS: Final = (400, 401, 403, 413, 421, 422, 429, 500, 503, 504)
+ALWAYS: Final = (400, 401, 403, 408, 413, 421, 422, 429, 500, 503, 504)
 REASONS: Final[dict[int, str]] = {
     400: "The request cannot be read at all",
     401: "No API key, or one that is not valid",
     403: "The key does not allow this, or the request comes from a page of another origin",
     404: "There is no such index, document, task or snapshot",
+    408: "The request did not arrive in time",
     409: "The request contradicts what is there",
     413: "The body has too many bytes or items",
     415: "The body has another media type than expected",

@@ -75,11 +75,9 @@ async def add_documents(
     if not bulk.documents:
         return {**answer, "sequence": None, "visible": False, "replayed": False}
     digest = await asyncio.to_thread(request_digest, "documents", data) if key else ""
-    entry = await context.work.run(upsert, bulk.documents, key=key, digest=digest, outcome={} if not key else answer)
+    entry = await context.work.run(upsert, bulk.documents, key=key, digest=digest)
     written = await _written(served, context, entry)
     context.metrics.count("twindex_documents_total", len(bulk.documents), operation="upsert")
-    if written.again:
-        answer = written.outcome
     return {**answer, **await _reported(served, context, written, wait)}
 
 

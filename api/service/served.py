@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from twindex.api.refusals import ConflictError, StorageError, TooSlowError
+from twindex.api.refusals import ConflictError, OverloadedError, StorageError, TooSlowError
 from twindex.api.service.applied import Applied
 from twindex.api.service.applier import Applier
 from twindex.api.service.backup import restore_over
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 #: What a server keeps inside an index directory.
 STATE_FOLDER: Final = ".twindex"
 LOG_FOLDER: Final = "log"
+#: Bytes of a log whose records cannot be applied (another writer, a full disk), at most; then writes are refused.
+MAX_LOG: Final = 1 << 30
 
 
 class ServedIndex:
@@ -97,8 +99,17 @@ class ServedIndex:
 
         Raises:
             StorageError: If the log cannot be opened.
+            OverloadedError: If too much is logged and not applied, or too many writes wait for the disk.
         """
-        return self._writing().submit(entry)
+        group = self._writing()
+        if self.log_bytes() > MAX_LOG:
+            raise OverloadedError(
+                f"{self.log_bytes() >> 20} MiB of writes are not applied yet",
+                expected=f"at most {MAX_LOG >> 20} MiB",
+                remedy=self.problem or "try again later",
+                headers={"Retry-After": "5"},
+            )
+        return group.submit(entry)
 
     def delete_matching(self, condition: Filter, *, seconds: float, **more: Any) -> tuple[Acknowledged, int]:
         """Deletes the documents that match now, all acknowledged writes counted in; how many there were.

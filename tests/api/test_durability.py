@@ -21,6 +21,7 @@ from twindex.api.service.tail import LogTail
 from twindex.api.service.wal import Acknowledged, WriteLog, log_files
 from twindex.indexing.errors import CorruptIndexError
 from twindex.indexing.types import Document
+from twindex.indexing.writer import IndexWriter
 from twindex.retrieval.engine import Searcher
 
 ROUNDS = int(os.environ.get("TWINDEX_KILL_ROUNDS", "2"))
@@ -156,6 +157,25 @@ def test_a_log_that_cannot_be_used_leaves_the_index_readable(index: Path, tmp_pa
         assert response.status_code == 507
         assert "damaged" in response.json()["detail"]
         assert "damaged" in client.get("/v1/health").json()["problem"]
+
+
+def test_a_log_that_is_not_applied_stops_growing(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    mine = tmp_path / "mine"
+    shutil.copytree(index, mine)
+    monkeypatch.setattr("twindex.api.service.served.MAX_LOG", 1000)
+    body = json.dumps({"_id": "x", "text": "y" * 2000}).encode()
+    with IndexWriter.open(mine), client_of(mine) as client:  # another process writes the index
+        statuses = [client.post("/v1/indexes/mine/documents", content=body, headers=NDJSON).status_code for _ in "ab"]
+        assert statuses == [200, 503]
+        deadline = time.monotonic() + 20
+        while "is being written" not in str(client.get("/v1/health").json()["problem"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert client.post("/v1/search", json={"query": "whale"}).json()["hits"]
+    with client_of(mine) as client:  # the other one is done
+        assert client.get("/v1/indexes/mine/documents/x").status_code == 200
 
 
 def upsert_line() -> bytes:

@@ -233,18 +233,18 @@ def test_several_processes_serve_one_folder(index: Path, tmp_path: Path) -> None
     try:
         server.wait_ready(60)
         assert httpx.post(f"{server.url}/v1/indexes", json={"name": "w", "encoder": "none"}).status_code == 201
-        for n in range(10):  # each may reach another process
+        for n in range(4):  # each may reach another process
             body = json.dumps({"_id": str(n), "text": "shared"}).encode()
             httpx.post(f"{server.url}/v1/indexes/w/documents?wait=visible", content=body, headers=NDJSON, timeout=30)
         deadline = time.monotonic() + 30
         right = 0
-        while right < 10:
+        while right < 6:
             found = httpx.post(f"{server.url}/v1/indexes/w/search", json={"query": "shared", "k": 20}).json()
-            right = right + 1 if len(found["hits"]) == 10 else 0
+            right = right + 1 if len(found["hits"]) == 4 else 0
             assert time.monotonic() < deadline
         time.sleep(1.2)
         text = httpx.get(f"{server.url}/metrics").text
         counted = re.findall(r'twindex_documents_total\{operation="upsert"\} (\d+)', text)
-        assert counted == ["10"]
+        assert counted == ["4"]
     finally:
         assert server.stop() == 0, (tmp_path / "log").read_text()

@@ -320,6 +320,29 @@ def test_a_slow_request_is_given_up(index: Path) -> None:
         assert client.post("/v1/search", json=SEARCH).status_code == 504
 
 
+def test_a_body_that_does_not_come_is_given_up(index: Path) -> None:
+    import asyncio
+
+    from twindex.api.limits import BodyLimit
+
+    sent: list[dict[str, Any]] = []
+
+    async def inside(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/search", "headers": []}
+    asyncio.run(BodyLimit(inside, 100, 100, 0.05)(scope, receive, send))
+    assert sent[0]["status"] == 408
+
+
 def test_an_unforeseen_error_tells_nothing(index: Path) -> None:
     with client_of(index) as client:
         served = client.app.state.context.catalog.get(None)  # type: ignore[attr-defined]
