@@ -33,10 +33,12 @@ EXTRA_OF: Final[dict[str, str]] = {
     "pyterrier_pisa": "bench",
     "rank_bm25": "bench",
     "ray": "distributed",
+    "safetensors": "train",
     "sentence_transformers": "train",
     "Stemmer": "",
     "tokenizers": "",
     "torch": "train",
+    "transformers": "train",
     "xllamacpp": "llm",
 }
 
