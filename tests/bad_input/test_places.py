@@ -210,3 +210,16 @@ def test_a_disk_that_fills_up(twindex: Run, tmp_path: Path, corpus: Path) -> Non
     assert (place / "manifest.json").read_bytes() == before
     assert twindex("verify", place).status == 0
     assert twindex("add", place, more, "--json").json()["documents"] == 2000
+
+
+@pytest.mark.parametrize(
+    "name", ["a[1]", "what?", "*.idx", "it's", 'qu"ote', "né 東京", "per%cent", "-dash", "\n"]
+)
+def test_folders_of_any_name(twindex: Run, tmp_path: Path, name: str) -> None:
+    place, source = tmp_path / name, tmp_path / "c.jsonl"
+    source.write_text('{"_id": "a", "text": "lamp", "year": 3}\n{"_id": "b", "text": "lamp", "year": 4}\n')
+    assert twindex("index", source, "--into", place, "--encoder", "none").status == 0
+    found = twindex("search", place, "lamp", "--filter", "year = 4", "--json").json()["hits"]
+    assert [hit["id"] for hit in found] == ["b"]
+    assert twindex("verify", place).status == 0
+    assert twindex("merge", place).status == 0
