@@ -25,9 +25,11 @@ from twindex.retrieval.fast_plan import Choice, Strategy, check_strategy, choose
 from twindex.retrieval.image import Frequencies, Image, Terms, bind, bm25_image, impact_image
 from twindex.retrieval.types import Ranking, check_k
 
-#: Documents of a window: their sums fill a quarter (16 bits) or half (float32) of a usual second-level cache. No power
-#: of two, or the documents that are folded together would compete for the same lines of the cache; 16 times a number.
-WINDOW: Final = 66_048
+#: Documents of a window of the scan: its 16-bit sums fill half of a usual second-level cache. No power of two, or the
+#: documents that are folded together would compete for the same lines of the cache; 16 times a number.
+WINDOW: Final = 131_200
+#: Documents of a window of exhaustive search, whose sums take twice the room.
+SPAN: Final = 66_048
 #: Keys hold this number less the ordinal in their lower half; see ``kernels.py``.
 LAST: Final = (1 << 31) - 1
 #: Parts of a batch per thread, so that a slow part does not keep the others waiting.
@@ -323,7 +325,7 @@ class FastIndex:
             window = min(WINDOW, self.size)
             kernels().scan.scan(part, edges, image, plan, window, masks.masks, of, relax, keys, proven, work)
         else:
-            sums = np.zeros(-(-min(self.size, WINDOW) // 16) * 16, np.float32)
+            sums = np.zeros(-(-min(self.size, SPAN) // 16) * 16, np.float32)
             kernels().shared.exhaustive(part, edges, image, plan, masks.masks, of, sums, sums.view(np.int32), keys)
         keys.sort(axis=1)
         keys = keys[:, ::-1]

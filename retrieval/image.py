@@ -19,7 +19,7 @@ from twindex.retrieval.bm25 import BM25, idf_table, length_codes, length_table, 
 
 #: A term gets a row if it is in more than one of this many documents. Adding a byte of a row takes about a
 #: twentieth of the time of scattering a posting, but reads the bytes of all documents from memory.
-ROW_SHARE: Final = 16
+ROW_SHARE: Final = 24
 #: Bytes for rows at least, and as a multiple of the number of postings.
 ROW_BYTES: Final = 64 << 20
 ROW_FACTOR: Final = 2

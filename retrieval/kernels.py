@@ -139,6 +139,18 @@ def first_at(docs: A, low: A, high: A, wanted: A) -> A:
 
 
 @jit
+def find(docs: A, low: A, high: A, wanted: A, guess: A) -> A:
+    """The same, with steps that grow from a guess in [low, high]: quick where documents are spread evenly."""
+    if guess < high and docs[guess] < wanted:
+        return first_at(docs, guess, high, wanted)
+    step, top = 1, guess
+    while top > low and docs[top - 1] >= wanted:
+        top = max(low, top - step)
+        step *= 2
+    return first_at(docs, top, min(high, top + step + 1), wanted)
+
+
+@jit
 def term_frequency(p: A, frequencies: A) -> A:
     """Tf of posting p as float32; frequencies of 255 and more are looked up by posting number."""
     tfs, big_at, big_tf = frequencies

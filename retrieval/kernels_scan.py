@@ -24,6 +24,7 @@ from twindex.retrieval.kernels import (
     MARGIN,
     A,
     contribution,
+    find,
     first_at,
     fold,
     jit,
@@ -37,7 +38,7 @@ ROOM: Final = 60000.0
 #: Candidates are sorted by bound if there are at most so many.
 SORTED: Final = 48
 #: Candidates of a window that wait at most, so that the bar rises soon.
-FLUSH: Final = 192
+FLUSH: Final = 32
 
 
 @jit
@@ -307,7 +308,7 @@ def _windows(
 ) -> A:  # fmt: skip
     """All windows of one query; returns the arrays of candidates, which may have grown."""
     lists, rows, rest, starts = terms
-    share = 0.3
+    share = 0.15
     window = sums.size
     for base in range(0, image.size, window):
         limit = min(base + window, image.size)
@@ -359,31 +360,34 @@ def _from_row(weight: A, bonus: A, value: A, code: A, image: A) -> A:
 
 
 @jit
-def score(query: A, d: A, starts: A, slots: A, image: A, row_of: A) -> A:
+def score(query: A, d: A, share: A, starts: A, slots: A, image: A, row_of: A, bytes_of: A) -> A:
     """The exact float32 score of one document, added in term order.
 
-    ``starts``: first posting of each list in the document's window and in the next one. ``slots``: each term's list.
+    ``share``: how far into its window the document is, 0 to 1. ``starts``: first posting of each list in the window
+    and in the next one. ``slots``: each term's list. ``bytes_of``: room for a byte a term.
     """
     total = np.float32(0)
     code = image.codes[d] if image.codes.size else 0
+    for a in range(query.ids.size):  # by themselves, so that the processor waits for all of them at once
+        row = row_of[query.ids[a]]
+        bytes_of[a] = image.rows[row, d] if row >= 0 else 0
     for a in range(query.ids.size):
         t = query.ids[a]
-        row = row_of[t]
         weight, bonus = query.weights[a], query.bonuses[a]
-        if row >= 0:
-            value = image.rows[row, d]
-            if value == 0:
+        if row_of[t] >= 0:
+            if bytes_of[a] == 0:
                 continue
-            one = _from_row(weight, bonus, value, code, image)
+            one = _from_row(weight, bonus, bytes_of[a], code, image)
             if one >= 0:
                 total += one
                 continue
             p, end = image.ptr[t], image.ptr[t + 1]
+            p = first_at(image.docs, p, end, d)
         elif slots[a] >= 0:
             p, end = starts[0, slots[a]], starts[1, slots[a]]
+            p = find(image.docs, p, end, d, p + np.int64((end - p) * share))
         else:
             continue
-        p = first_at(image.docs, p, end, d)
         if p < end and image.docs[p] == d:
             total += contribution(weight, bonus, p, d, image)
     return total
@@ -409,8 +413,9 @@ def _best_first(state: A, found: A, bounds: A) -> A:
 
 @jit
 def _rescore(
-    query: A, unit: A, window: A, starts: A, slots: A, state: A, found: A, bounds: A, image: A, row_of: A, keys: A
-) -> A:
+    query: A, unit: A, window: A, starts: A, slots: A, state: A, found: A, bounds: A, image: A, row_of: A, keys: A,
+    bytes_of: A
+) -> A:  # fmt: skip
     """Exact scores of the candidates that can still be hits, into a heap of keys; how many were scored."""
     keys[:] = 0
     n = _best_first(state, found, bounds)
@@ -421,7 +426,8 @@ def _rescore(
             continue
         d = np.int64(found[z])
         at = d // window
-        exact = score(query, d, starts[at : at + 2], slots, image, row_of)
+        share = np.float64(d - at * window) / min(window, image.size - at * window)
+        exact = score(query, d, share, starts[at : at + 2], slots, image, row_of, bytes_of)
         key = (np.int64(np.float32(exact).view(np.int32)) << 32) | np.int64(LAST - d)
         if exact > 0 and key > keys[0]:
             sift(keys, keys.size, key)
@@ -447,7 +453,7 @@ def scan(
         np.zeros(longest + 1, np.int64),
         np.zeros((size // window + 2, longest), np.int64),
     )
-    slots = np.zeros(longest, np.int64)
+    slots, bytes_of = np.zeros(longest, np.int64), np.zeros(longest, np.uint8)
     waiting = np.empty(max(FLUSH + LANES, window) + 1, np.int32)
     tops = np.empty(window // LANES, np.uint16)
     found, bounds, keys = np.empty(2 * window, np.int32), np.empty(2 * window, np.int32), np.zeros(k, np.int64)
@@ -459,7 +465,9 @@ def scan(
         _bind(query, plan, image.ptr, unit, filtered, state, terms[0], terms[1], terms[2], slots, terms[3])
         mask = masks[max(mask_of[q], 0)][: size * filtered]
         found, bounds = _windows(terms, image, mask, relax, sums, state, heap, found, bounds, waiting, tops, work)
-        work[1] += _rescore(query, unit, window, terms[3], slots, state, found, bounds, image, plan.row_of, keys)
+        work[1] += _rescore(
+            query, unit, window, terms[3], slots, state, found, bounds, image, plan.row_of, keys, bytes_of
+        )
         out[q] = keys
         worst = np.float64(np.int32(keys[0] >> 32).view(np.float32))
         lost = state[LOST] >= state[THRESHOLD]

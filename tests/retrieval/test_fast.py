@@ -1,4 +1,4 @@
-"""The compiled engine behind the legs: same bits as numpy over segments, deletions and filters; its rules and errors."""
+"""The compiled engine behind the legs: same bits as numpy over segments, deletions, filters; rules and errors."""
 
 from __future__ import annotations
 
