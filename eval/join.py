@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -18,6 +19,12 @@ from twindex.indexing.types import Int32Array, Int64Array
 from twindex.retrieval.types import Ranking
 
 Levels = Mapping[str, Mapping[str, int]]
+#: A query's number, its hits, and its judged documents with their levels.
+_Wanted: TypeAlias = tuple[int, Int32Array, tuple[tuple[int, int], ...]]
+#: Judged documents up to which queries are joined many at a time.
+FEW: Final = 4
+#: Queries that are joined at a time.
+BATCH: Final = 2048
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,17 +98,36 @@ def join_rankings(
     queries = tuple(qrels)
     place = {q: i for i, q in enumerate(query_ids)}
     retrieved = np.zeros(len(queries), np.int64)
-    parts: list[Int64Array] = []
+    few: list[_Wanted] = []
+    parts = [np.empty((0, 3), np.int64)]
     for i, query in enumerate(queries):
         if query not in place:
             continue
         ranking = rankings[place[query]]
         retrieved[i] = len(ranking)
         known = {o: v for d, v in qrels[query].items() if v >= 0 for o in ordinals.get(d, ())}
-        if known:
+        if len(known) > FEW:
             parts.append(_judged_rows(i, ranking.ords, known))
-    flat = np.concatenate(parts) if parts else np.empty((0, 3), np.int64)
-    return _assemble(queries, retrieved, flat, qrels)
+        elif known:
+            few.append((i, ranking.ords, tuple(known.items())))
+    parts += [_few_rows(few[at : at + BATCH]) for at in range(0, len(few), BATCH)]
+    flat = np.concatenate(parts)
+    return _assemble(queries, retrieved, flat[np.lexsort((flat[:, 1], flat[:, 0]))], qrels)
+
+
+def _few_rows(wanted: Sequence[_Wanted]) -> Int64Array:
+    """Judged hits of many queries with few judged documents: one pass over all hits for each of these."""
+    lengths = np.array([len(ords) for _, ords, _ in wanted])
+    ends = np.cumsum(lengths)
+    flat = np.concatenate([ords for _, ords, _ in wanted])
+    rows = np.array([row for row, _, _ in wanted], np.int64)
+    parts = []
+    for number in range(max(len(pairs) for _, _, pairs in wanted)):
+        pairs = np.array([p[number] if number < len(p) else (-1, 0) for _, _, p in wanted], np.int64)
+        at = np.flatnonzero(flat == np.repeat(pairs[:, 0].astype(np.int32), lengths))
+        owner = np.searchsorted(ends, at, side="right")
+        parts.append(np.column_stack([rows[owner], at - (ends - lengths)[owner] + 1, pairs[owner, 1]]))
+    return np.concatenate(parts)
 
 
 def join_ranks(qrels: Levels, retrieved: Int64Array, judged: Int64Array) -> Join:
@@ -123,9 +149,9 @@ def _judged_rows(query: int, ords: Int32Array, known: Mapping[int, int]) -> Int6
 
 
 def _assemble(queries: tuple[str, ...], retrieved: Int64Array, flat: Int64Array, qrels: Levels) -> Join:
-    pool = np.array([(i, v) for i, q in enumerate(queries) for v in qrels[q].values() if v >= 0], np.int64).reshape(
-        -1, 2
-    )
+    levels = np.array([v for q in queries for v in qrels[q].values()], np.int64)
+    owner = np.repeat(np.arange(len(queries)), [len(qrels[q]) for q in queries])
+    pool = np.column_stack([owner, levels])[levels >= 0]
     pool = pool[np.lexsort((-pool[:, 1], pool[:, 0]))]
     return Join(
         queries,
