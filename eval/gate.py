@@ -49,7 +49,7 @@ def train_gate(scores: Float64Array, features: Float64Array, best: int, *, folds
 
 def _fit(scores: Float64Array, features: Float64Array, members: Sequence[int], ridge: float) -> Gate:
     mean, scale = features.mean(axis=0), features.std(axis=0)
-    scale = np.where(scale > 1e-9, scale, 1.0)
+    scale = np.where(scale > 1e-9, scale, 1.0).astype(np.float64)
     matrix = design(features, mean, scale)
     penalty = np.eye(matrix.shape[1]) * ridge
     penalty[0, 0] = 0.0  # the mean of a candidate is not shrunk

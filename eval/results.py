@@ -145,9 +145,10 @@ class Results:
 
     def hits(self, run_id: str, query_id: str) -> list[tuple[str, float]]:
         """The first documents of a query with their scores, best first."""
-        return self._db.execute(
+        rows: list[tuple[str, float]] = self._db.execute(
             "select document_id, score from hits where run_id = ? and query_id = ? order by rank", [run_id, query_id]
         ).fetchall()
+        return rows
 
     def all_hits(self, run_id: str) -> dict[str, list[str]]:
         """The first documents of every query, best first."""
