@@ -53,7 +53,8 @@ def _fit(scores: Float64Array, features: Float64Array, members: Sequence[int], r
     matrix = design(features, mean, scale)
     penalty = np.eye(matrix.shape[1]) * ridge
     penalty[0, 0] = 0.0  # the mean of a candidate is not shrunk
-    weights = np.linalg.solve(matrix.T @ matrix + penalty, matrix.T @ scores[list(members)].T)
+    right = matrix.T @ scores[list(members)].T
+    weights = np.linalg.solve(matrix.T @ matrix + penalty, right).astype(np.float64)
     return Gate(mean, scale, weights, tuple(members), ridge)
 
 
