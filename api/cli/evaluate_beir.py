@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def beir(
     dataset: Annotated[
-        str, typer.Argument(help="A folder in BEIR's layout, or a collection's name.", show_default=False)
+        str, typer.Argument(help="A folder in BEIR's layout, a collection's name, or irds:NAME.", show_default=False)
     ] = "",
     split: shared.Split = "",
     mode: options.Mode = "hybrid",

@@ -11,12 +11,15 @@ import typer
 from twindex.api.cli.console import emit_json
 from twindex.api.settings import Settings
 from twindex.eval.beir import Dataset
+from twindex.eval.irdatasets import from_ir_datasets
 from twindex.eval.registry import find_dataset
 from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
 from twindex.indexing.encoding import Encoder
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.types import Progress
 
+#: Before the names of ir_datasets.
+IRDS: Final = "irds:"
 #: Where a JSON document goes when it is to be printed.
 STDOUT = Path("-")
 
@@ -77,7 +80,10 @@ def needed_data_folder(given: Path | None) -> Path:
 
 
 def dataset_from(name: str, data: Path | None, *, download: bool = False, progress: Progress) -> Dataset:
-    """A data set by path or by name."""
+    """A data set by path, by name, or as "irds:NAME" from the ir_datasets package."""
+    if name.startswith(IRDS):
+        root = data_folder(data) or cache_folder(None) / "irds"
+        return from_ir_datasets(name.removeprefix(IRDS), root)
     return find_dataset(name, root=data_folder(data), download=download, progress=progress)
 
 

@@ -155,6 +155,7 @@ def _load(folder: Path) -> Any:
     [
         (("beir",), 2, "--list"),
         (("beir", "{data}/nowhere"), 2, "corpus.jsonl"),
+        (("beir", "irds:vaswani", "--data", "{data}"), 4, "ir_datasets"),
         (("beir", "{data}/alpha", "--split", "dev"), 2, "test"),
         (("beir", "{data}/alpha", "--mode", "both"), 2, "hybrid"),
         (("beir", "{data}/alpha", "--measures", "F1@10"), 2, "nDCG@k"),
