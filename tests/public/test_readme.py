@@ -43,6 +43,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (beir / "corpus.jsonl").write_text(lines)
     (beir / "queries.jsonl").write_text('{"_id": "q1", "text": "read a date"}\n')
     (beir / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td0\t1\n")
+    monkeypatch.setenv("TWINDEX_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
