@@ -299,14 +299,17 @@ class _EncoderSource:
 
     def __init__(self, encoder: Encoder | None, find: Callable[[str], Encoder]) -> None:
         self._encoder = encoder
+        self._found = False
         self._find = find
         self._lock = threading.Lock()
 
     def get(self, snapshot: Snapshot) -> Encoder:
         with self._lock:
             info = snapshot.encoder_info
-            if self._encoder is None and info is not None:
-                self._encoder = self._find(info.name)
+            # A restored snapshot may bring another encoder than the one that was found for the commit before it.
+            stale = self._encoder is None or (self._found and info is not None and self._encoder.info.name != info.name)
+            if stale and info is not None:
+                self._encoder, self._found = self._find(info.name), True
             if self._encoder is None:
                 raise IndexError_("an index without vectors has no encoder")
             snapshot.check_encoder(self._encoder)

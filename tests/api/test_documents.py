@@ -188,6 +188,23 @@ def test_snapshot_and_restore_while_serving(client: TestClient) -> None:
     assert client.delete("/v1/indexes/copy").status_code == 204
 
 
+def test_a_snapshot_brings_its_encoder_back(client: TestClient) -> None:
+    body = lines({"_id": "x", "text": "Quince jelly."})
+    client.post("/v1/indexes", json={"name": "enc", "encoder": "hashing:32"})
+    client.post("/v1/indexes/enc/documents?wait=visible", content=body, headers=NDJSON)
+    snapshot = finished(client, client.post("/v1/indexes/enc/snapshots").json())["result"]["id"]
+    client.delete("/v1/indexes/enc")
+    client.post("/v1/indexes", json={"name": "enc", "encoder": "hashing:64"})
+    client.post("/v1/indexes/enc/documents?wait=visible", content=body, headers=NDJSON)
+    assert client.post("/v1/indexes/enc/search", json={"query": "jelly", "mode": "dense"}).status_code == 200
+    finished(client, client.post("/v1/indexes/enc/restore", json={"snapshot": snapshot}).json())
+    found = client.post("/v1/indexes/enc/search", json={"query": "jelly", "mode": "dense"})
+    assert found.json()["hits"][0]["id"] == "x"
+    assert client.get("/v1/indexes/enc").json()["settings"]["encoder"]["dim"] == 32
+    client.post("/v1/indexes/enc/documents?wait=visible", content=body, headers=NDJSON)
+    assert client.delete("/v1/indexes/enc").status_code == 204
+
+
 def test_evaluation_of_uploaded_judgements(client: TestClient) -> None:
     body = {
         "queries": {"1": "figs", "2": "strawberries"},
