@@ -219,13 +219,34 @@ def fold(sums: A, tops: A) -> None:
 
 
 @jit
-def collect(bits: A, base: A, mask: A, k: A, keys: A, n: A, least: A, tops: A) -> A:
+def kth_of(tops: A, k: A, peaks: A, least: A) -> A:
+    """The k-th greatest value, or a value that k of them reach; ``least`` if that is not above it.
+
+    Tops belong to different documents, so this is a bound of the k-th best score before any document is looked at.
+    """
+    n = 0
+    if tops.size < k:
+        return least
+    for i in range(tops.size):
+        if tops[i] > least:
+            peaks[n] = tops[i]
+            n += 1
+            if n == peaks.size:
+                n, least = shrink(peaks, n, k, least)
+    n, least = shrink(peaks, n, k, least)
+    return least
+
+
+@jit
+def collect(bits: A, base: A, mask: A, k: A, keys: A, n: A, least: A, tops: A, peaks: A) -> A:
     """Note the documents of a span whose key is above ``least``; ``mask`` empty = all allowed.
 
     Every key is compared whole, so that the order of the visits does not matter. Returns n and ``least``, which
     rises whenever ``keys`` is full.
     """
     fold(bits, tops)
+    if mask.size == 0:
+        least = max(least, kth_of(tops, k, peaks, least >> 32) << 32)
     stride = tops.size
     bar = np.int32(max(least >> 32, 1))
     for i in range(stride):
@@ -281,7 +302,8 @@ def exhaustive(batch: A, ends: A, lists: A, plan: A, masks: A, mask_of: A, sums:
     size, k = lists.size, out.shape[1]
     span = sums.size
     tops = np.zeros(span // LANES, np.int32)
-    keys, cursors = np.zeros(2 * k + 4 * LANES, np.int64), np.zeros(longest_of(ends), np.int64)
+    keys, peaks = np.zeros(2 * k + 4 * LANES, np.int64), np.zeros(2 * k + 4 * LANES, np.int64)
+    cursors = np.zeros(longest_of(ends), np.int64)
     for q in range(ends.size - 1):
         query = part_of(batch, ends[q], ends[q + 1])
         for a in range(query.ids.size):
@@ -292,7 +314,7 @@ def exhaustive(batch: A, ends: A, lists: A, plan: A, masks: A, mask_of: A, sums:
             least = np.int64(np.float32(floor_of(query, plan)).view(np.int32)) << 32
         for base in range(0, size, span):
             accumulate(query, cursors, base, min(base + span, size), lists, sums)
-            n, least = collect(bits, base, mask, k, keys, n, least, tops)
+            n, least = collect(bits, base, mask, k, keys, n, least, tops, peaks)
             sums[:] = 0
         n, least = shrink(keys, n, k, least)
         out[q, :n] = keys[:n]

@@ -28,6 +28,7 @@ from twindex.retrieval.kernels import (
     first_at,
     fold,
     jit,
+    kth_of,
     longest_of,
     part_of,
     sift,
@@ -163,6 +164,16 @@ def _bind(
 
 
 @jit
+def _raise_bar(reached: A, relax: A, state: A) -> A:
+    """Raise threshold and bar to what follows from k documents whose bounds reach a value; returns the bar."""
+    sure = reached - state[SLACK] - (reached >> 11)
+    if sure > state[THRESHOLD]:
+        state[THRESHOLD] = sure
+        state[BAR] = np.int64(sure * relax)
+    return state[BAR]
+
+
+@jit
 def _complete(
     base: A, used: A, sums: A, waiting: A, count: A, bytes_: A, rows: A, rest: A, relax: A, state: A, heap: A, found: A,
     bounds: A
@@ -190,11 +201,8 @@ def _complete(
         n += 1
         if value > heap[0]:
             sift(heap, heap.size, np.int32(value))
-            sure = heap[0] - state[SLACK] - (heap[0] >> 11)
-            if sure > state[THRESHOLD]:
-                state[THRESHOLD] = sure
-                bar = np.int64(sure * relax)
-    state[BAR], state[FOUND] = bar, n
+            bar = _raise_bar(np.int64(heap[0]), relax, state)
+    state[FOUND] = n
     state[TRIED] += count
 
 
@@ -304,7 +312,8 @@ def _adapt(share: A, tried: A, window: A) -> A:
 
 @jit
 def _windows(
-    terms: A, image: A, mask: A, relax: A, sums: A, state: A, heap: A, found: A, bounds: A, waiting: A, tops: A, work: A
+    terms: A, image: A, mask: A, relax: A, sums: A, state: A, heap: A, found: A, bounds: A, waiting: A, tops: A,
+    peaks: A, work: A
 ) -> A:  # fmt: skip
     """All windows of one query; returns the arrays of candidates, which may have grown."""
     lists, rows, rest, starts = terms
@@ -326,6 +335,8 @@ def _windows(
         if not few:
             _add_rows(sums[: limit - base], image.rows, rows[0], rows[1], used, base)
             fold(sums, tops)
+            if mask.size == 0:
+                _raise_bar(kth_of(tops, heap.size, peaks, np.int64(heap[0])), relax, state)
         while True:
             if few:
                 n = _by_postings(
@@ -455,7 +466,7 @@ def scan(
     )
     slots, bytes_of = np.zeros(longest, np.int64), np.zeros(longest, np.uint8)
     waiting = np.empty(max(FLUSH + LANES, window) + 1, np.int32)
-    tops = np.empty(window // LANES, np.uint16)
+    tops, peaks = np.empty(window // LANES, np.uint16), np.zeros(2 * k + 4 * LANES, np.int64)
     found, bounds, keys = np.empty(2 * window, np.int32), np.empty(2 * window, np.int32), np.zeros(k, np.int64)
     for q in range(ends.size - 1):
         query = part_of(batch, ends[q], ends[q + 1])
@@ -464,7 +475,9 @@ def scan(
         heap[:] = 0
         _bind(query, plan, image.ptr, unit, filtered, state, terms[0], terms[1], terms[2], slots, terms[3])
         mask = masks[max(mask_of[q], 0)][: size * filtered]
-        found, bounds = _windows(terms, image, mask, relax, sums, state, heap, found, bounds, waiting, tops, work)
+        found, bounds = _windows(
+            terms, image, mask, relax, sums, state, heap, found, bounds, waiting, tops, peaks, work
+        )
         work[1] += _rescore(
             query, unit, window, terms[3], slots, state, found, bounds, image, plan.row_of, keys, bytes_of
         )
