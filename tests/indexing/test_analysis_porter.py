@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from twindex.indexing.analysis.porter import pattern, stem
@@ -139,7 +139,12 @@ def test_equals_the_slow_twin(word: str) -> None:
 @settings(max_examples=1000, deadline=None)
 @given(word=words)
 def test_the_twin_without_departures_is_snowballs_porter(word: str) -> None:
-    """So the twin is not merely our own reading of the paper."""
+    """So the twin is not merely our own reading of the paper.
+
+    Newer releases of the program undouble bb dd ff gg mm nn pp rr tt only; the paper, and Lucene, any consonant but
+    l s z. Words in which that shows are left out.
+    """
+    assume(not re.search(r"([^aeioubdfgmnprtlsz])\1(ed|ing)s?$", word))
     snowball = load("Stemmer", purpose="a test").Stemmer("porter")
     if len(word) > 2:
         assert twin(word, departures=False) == snowball.stemWord(word)
