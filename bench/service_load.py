@@ -33,8 +33,11 @@ import httpx
 from twindex.retrieval.engine import Searcher
 
 ECHO = """
+import sys
+import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
+from twindex.api.service.workers import Workers, listen
 class Body(BaseModel):
     query: str
     k: int = 10
@@ -43,6 +46,9 @@ app = FastAPI()
 @app.post("/v1/search")
 async def echo(body: Body) -> dict[str, str]:
     return {"query": body.query}
+def serve(listener):
+    uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False)).run(sockets=[listener])
+Workers(serve, listen("127.0.0.1", int(sys.argv[1])), int(sys.argv[2])).run()
 """
 SCRIPT = """
 local queries = {}
@@ -215,22 +221,14 @@ def main() -> None:
         for kind in ("echo", "twindex"):
             port = free_port()
             url = f"http://127.0.0.1:{port}"
-            workers = ["--workers", str(options.workers)]
             if kind == "echo":
-                command = [
-                    sys.executable,
-                    "-m",
-                    "uvicorn",
-                    "--app-dir",
-                    str(folder),
-                    "echo:app",
-                    "--log-level",
-                    "error",
-                ]
+                command = [sys.executable, str(folder / "echo.py"), str(port), str(options.workers)]
                 path = "/openapi.json"
             else:
-                command, path = [sys.executable, "-m", "twindex.api", "serve", str(index)], "/v1/ready"
-            with running([*command, "--port", str(port), *workers], url, path) as process:
+                command = [sys.executable, "-m", "twindex.api", "serve", str(index)]
+                command += ["--port", str(port), "--workers", str(options.workers)]
+                path = "/v1/ready"
+            with running(command, url, path) as process:
                 time.sleep(3)
                 wrk(url, bodies, connections=16, seconds=2, folder=folder)  # warm
                 out[kind] = [

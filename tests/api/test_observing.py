@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
+import socket
 import stat
 import threading
 import time
@@ -22,6 +24,7 @@ from twindex.api.refusals import TooManyError
 from twindex.api.service.encoders import BatchedEncoder, EncoderPool
 from twindex.api.service.keys import KeyStore
 from twindex.api.service.metrics import Metrics, Shared
+from twindex.api.service.workers import listen
 from twindex.indexing.encoders.hashing import HashingEncoder
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.types import Float32Array
@@ -248,3 +251,25 @@ def test_several_processes_serve_one_folder(index: Path, tmp_path: Path) -> None
         assert counted == ["4"]
     finally:
         assert server.stop() == 0, (tmp_path / "log").read_text()
+
+
+def test_small_responses_are_sent_at_once() -> None:
+    """Nagle's algorithm would keep the second write of a response back for 40 ms."""
+
+    async def look() -> int:
+        listener = listen("127.0.0.1", 0)
+        seen: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            option = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            seen.set_result(option)
+            writer.close()
+
+        async with await asyncio.start_server(accepted, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            option = await seen
+            writer.close()
+            await writer.wait_closed()
+            return option
+
+    assert asyncio.run(look())
