@@ -25,11 +25,11 @@ from twindex.retrieval.fast_plan import Choice, Strategy, check_strategy, choose
 from twindex.retrieval.image import Frequencies, Image, Terms, bind, bm25_image, impact_image
 from twindex.retrieval.types import Ranking, check_k
 
-#: Documents of a window of the scan: its 16-bit sums fill half of a usual second-level cache. No power of two, or the
-#: documents that are folded together would compete for the same lines of the cache; 16 times a number.
-WINDOW: Final = 131_200
-#: Documents of a window of exhaustive search, whose sums take twice the room.
-SPAN: Final = 66_048
+#: Documents of a window: their sums fill a quarter (16 bits, scan) or half (float32, exhaustive) of a usual
+#: second-level cache. The scan takes up to twice as many at once if that is all there are.
+WINDOW: Final = 66_048
+#: Documents that are folded into one; see ``kernels.py``.
+LANES: Final = 16
 #: Keys hold this number less the ordinal in their lower half; see ``kernels.py``.
 LAST: Final = (1 << 31) - 1
 #: Parts of a batch per thread, so that a slow part does not keep the others waiting.
@@ -322,10 +322,10 @@ class FastIndex:
         image, plan, of = self.image.lists, self.image.plan(k), masks.of[which]
         if scan:
             work = np.zeros(4, np.int64)
-            window = min(WINDOW, self.size)
+            window = _rounded(self.size if self.size <= 2 * WINDOW else WINDOW)
             kernels().scan.scan(part, edges, image, plan, window, masks.masks, of, relax, keys, proven, work)
         else:
-            sums = np.zeros(-(-min(self.size, SPAN) // 16) * 16, np.float32)
+            sums = np.zeros(_rounded(min(self.size, WINDOW)), np.float32)
             kernels().shared.exhaustive(part, edges, image, plan, masks.masks, of, sums, sums.view(np.int32), keys)
         keys.sort(axis=1)
         keys = keys[:, ::-1]
@@ -339,6 +339,15 @@ class FastIndex:
             if threads not in self._pools:
                 self._pools[threads] = ThreadPoolExecutor(threads, "twindex-sparse")
             return self._pools[threads]
+
+
+def _rounded(window: int) -> int:
+    """At least so many documents: whole lanes, whose distance is no multiple of a page of memory.
+
+    Otherwise the documents that are folded together would compete for the same lines of the cache.
+    """
+    lane = -(-window // LANES)
+    return LANES * (lane + 24 if lane % 256 == 0 else lane)
 
 
 def _empty(queries: int, k: int) -> Hits:

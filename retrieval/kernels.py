@@ -245,7 +245,7 @@ def collect(bits: A, base: A, mask: A, k: A, keys: A, n: A, least: A, tops: A, p
     rises whenever ``keys`` is full.
     """
     fold(bits, tops)
-    if mask.size == 0:
+    if mask.size == 0 and n < k:  # later spans gain less than it costs
         least = max(least, kth_of(tops, k, peaks, least >> 32) << 32)
     stride = tops.size
     bar = np.int32(max(least >> 32, 1))

@@ -335,7 +335,7 @@ def _windows(
         if not few:
             _add_rows(sums[: limit - base], image.rows, rows[0], rows[1], used, base)
             fold(sums, tops)
-            if mask.size == 0:
+            if mask.size == 0 and heap[0] == 0:  # later windows gain less than it costs
                 _raise_bar(kth_of(tops, heap.size, peaks, np.int64(heap[0])), relax, state)
         while True:
             if few:
@@ -452,11 +452,11 @@ def scan(
     """Windows of upper bounds, then exact scores; see the module. Shapes as in ``kernels.exhaustive``.
 
     ``relax`` >= 1 raises the bar by that factor: approximate; ``proven`` bool[queries] says whether an answer
-    is exact all the same. ``work`` int64[4] counts candidates, documents scored, rows added, windows.
+    is exact all the same. ``window``: a multiple of LANES. ``work`` int64[4] counts candidates, documents scored,
+    rows added, windows.
     """
     k, size = out.shape[1], image.size
     longest = longest_of(ends)
-    window = -(-min(window, size) // LANES) * LANES
     sums, heap, state = np.zeros(window, np.uint16), np.zeros(k, np.int32), np.zeros(8, np.int64)
     terms = (
         np.zeros((2, longest), np.int64),
