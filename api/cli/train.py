@@ -25,6 +25,12 @@ from twindex.indexing.training.tokens import TokenTable
 
 #: Tokens of the vocabulary.
 SIZE = 30_522
+HELP = {
+    "twin": "Train an encoder that gives a dense and a sparse vector in one pass; run again, it resumes.",
+    "sparse": "Train an inference-free sparse encoder; run again, it resumes.",
+    "dense": "Train a dense encoder; run again, it resumes.",
+    "rerank": "Train a cross-encoder that scores a query with a document; run again, it resumes.",
+}
 
 Data = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="Training set, as 'prepare' makes it.", show_default=False)
@@ -48,8 +54,8 @@ def register(app: typer.Typer) -> None:
     """Add the group of commands."""
     group = typer.Typer(help="Train encoders on your own texts (needs twindex[train]).", no_args_is_help=True)
     group.command("prepare")(prepare_command)
-    for recipe in ("twin", "sparse", "dense"):
-        group.command(recipe, help=f"Train a {recipe} encoder; run again, it resumes.")(_recipe_command(recipe))
+    for recipe in ("twin", "sparse", "dense", "rerank"):
+        group.command(recipe, help=HELP[recipe])(_recipe_command(recipe))
     group.command("export")(export_command)
     group.command("idf")(idf_command)
     app.add_typer(group, name="train")

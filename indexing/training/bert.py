@@ -35,14 +35,18 @@ def load_bert(path: Path) -> Parameters:
     return kept
 
 
-def bert_states(weights: Mapping[str, Tensor], shape: BertShape, ids: Tensor, mask: Tensor) -> Tensor:
+def bert_states(
+    weights: Mapping[str, Tensor], shape: BertShape, ids: Tensor, mask: Tensor, kinds: Tensor | None = None
+) -> Tensor:
     """The last hidden state of each token.
 
-    Shapes: ``ids`` int64[b, l], ``mask`` bool[b, l] (True = a token); result float[b, l, hidden].
+    Shapes: ``ids`` int64[b, l], ``mask`` bool[b, l] (True = a token), ``kinds`` int64[b, l] (0 = first text, 1 =
+    second; None = all 0); result float[b, l, hidden].
     """
     x = functional.embedding(ids, weights[WORDS])
     x = x + weights["embeddings.position_embeddings.weight"][: ids.shape[1]]
-    x = x + weights["embeddings.token_type_embeddings.weight"][0]
+    types = weights["embeddings.token_type_embeddings.weight"]
+    x = x + (types[0] if kinds is None else functional.embedding(kinds, types))
     x = _norm(weights, "embeddings.LayerNorm", x, shape)
     for number in range(shape.layers):
         x = _layer(weights, f"encoder.layer.{number}.", x, mask, shape)

@@ -9,10 +9,8 @@ from typing import Any, Literal
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.training.sparse_head import Activation
 
-Recipe = Literal["twin", "sparse", "dense"]
+Recipe = Literal["twin", "sparse", "dense", "rerank"]
 Penalty = Literal["flops", "idf-flops", "df-flops"]
-#: Teachers by name: "dense" for each embedding teacher, "bm25" over WordPiece tokens.
-Device = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +66,12 @@ class TrainConfig:
     @property
     def is_sparse(self) -> bool:
         """Whether the sparse side is trained."""
-        return self.recipe != "dense"
+        return self.recipe in ("twin", "sparse")
 
     @property
     def is_dense(self) -> bool:
         """Whether the dense side is trained."""
-        return self.recipe != "sparse"
+        return self.recipe in ("twin", "dense")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

@@ -61,8 +61,8 @@ class Objective:
         """
         at, documents = choice.queries.to(self.device), choice.documents.to(self.device)
         dense, sparse = self._documents(model, choice, at, documents, drop)
-        teacher = [self._teacher_scores(t, at, documents, choice.sentences) for t in self.teachers]
-        groups = self._grouped(teacher, at, documents)
+        teacher = self.teacher_scores(choice, at, documents)
+        groups = self.grouped(teacher, at, documents)
         same = documents.flatten()[None, :] == documents[:, :1]
         ignore = same | self._near(teacher, documents)
         parts = Parts(torch.zeros((), device=self.device))
@@ -97,12 +97,16 @@ class Objective:
         (batch,) = assemble(self.queries, at, limit=self.config.document_tokens, pieces=1)
         return model.dense(batch, model.states(batch))[batch.rows.argsort()]
 
+    def teacher_scores(self, choice: Choice, at: Tensor, documents: Tensor) -> list[Tensor]:
+        """Each teacher's cosines of each query with all documents of the step: float32[q, q * g] each."""
+        return [self._teacher_scores(teacher, at, documents, choice.sentences) for teacher in self.teachers]
+
     def _teacher_scores(self, teacher: TeacherVectors, at: Tensor, documents: Tensor, titled: bool) -> Tensor:
         """Cosines of each query with all documents of the step: float32[q, q * g]."""
         table = teacher.titled if titled else teacher.texts
         return teacher.queries[at].float() @ table[documents.flatten()].float().T
 
-    def _grouped(self, teacher: list[Tensor], at: Tensor, documents: Tensor) -> Tensor:
+    def grouped(self, teacher: list[Tensor], at: Tensor, documents: Tensor) -> Tensor:
         """Scores of the ensemble for each query's own candidates: float32[q, g]."""
         config = self.config
         own = self._own(documents)

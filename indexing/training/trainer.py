@@ -17,6 +17,7 @@ from twindex.indexing.training.config import TrainConfig
 from twindex.indexing.training.model import Twin
 from twindex.indexing.training.objective import Objective
 from twindex.indexing.training.probe import probe
+from twindex.indexing.training.rerank import RerankObjective, with_score_head
 from twindex.indexing.training.sampling import Sampler
 from twindex.indexing.training.sparse_head import BIAS, FIXED, OWN, calibrate
 from twindex.indexing.training.teachers import TeacherVectors
@@ -68,7 +69,8 @@ class Trainer:
     ) -> None:
         self.config, self.model, self.idf, self.out, self.device = config, model.to(device), idf.to(device), out, device
         self.probes, self.about = dict(probes or {}), about or {}
-        self.objective = Objective(config, data, teachers, self.idf, device)
+        kind = RerankObjective if config.recipe == "rerank" else Objective
+        self.objective = kind(config, data, teachers, self.idf, device)
         self.sampler = Sampler(data, config.sentence_share, config.seed)
         state = load_run(out, config)
         if state is None:
@@ -77,6 +79,8 @@ class Trainer:
         else:
             self.step, self.penalty, self.history = state.step, state.penalty, state.history
             self.model.weights.update({name: value.to(device) for name, value in state.weights.items()})
+        if config.recipe == "rerank":
+            with_score_head(self.model.weights, config.seed)
         self.parameters: Parameters = {k: v for k, v in self.model.weights.items() if k not in FIXED}
         for value in self.parameters.values():
             value.requires_grad_()
@@ -189,7 +193,7 @@ class Trainer:
         }
 
     def _probe(self) -> None:
-        for name, data in self.probes.items():
+        for name, data in self.probes.items() if self.config.recipe != "rerank" else ():
             found = probe(self.model, data, self.idf, self.device)
             self._log(
                 {"probe": name, "ndcg_dense": found.dense, "ndcg_sparse": found.sparse, "nonzeros": found.nonzeros}

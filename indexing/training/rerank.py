@@ -1,0 +1,87 @@
+"""A cross-encoder: query and document in one pass, one logit from the state of [CLS].
+
+Text pairs are [CLS] query [SEP] document [SEP], the second text marked by its token type. It learns the ensemble's
+order of each query's candidates, and which of them is the answer.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twindex.indexing.encoders.bert_weights import BertShape
+from twindex.indexing.training import losses
+from twindex.indexing.training.batches import CLS, SEP, DeviceTable
+from twindex.indexing.training.bert import WORDS, bert_states
+from twindex.indexing.training.model import Twin
+from twindex.indexing.training.objective import Objective, Parts
+from twindex.indexing.training.sampling import Choice
+from twindex.indexing.training.torch_door import Parameters, Tensor, functional, torch
+
+SCORE_WEIGHT: Final = "head.score.weight"
+SCORE_BIAS: Final = "head.score.bias"
+#: Standard deviation of fresh weights, as in BERT.
+SPREAD: Final = 0.02
+
+
+def with_score_head(weights: Parameters, seed: int) -> None:
+    """Put a fresh head in place of a twin's, unless one is there already."""
+    for name in [name for name in weights if name.startswith("head.") and not name.startswith("head.score.")]:
+        del weights[name]
+    if SCORE_WEIGHT not in weights:
+        words = weights[WORDS]
+        draw = torch.Generator().manual_seed(seed)
+        fresh = SPREAD * torch.randn(1, words.shape[1], generator=draw)
+        weights[SCORE_WEIGHT] = fresh.to(words.device)
+        weights[SCORE_BIAS] = torch.zeros(1, device=words.device)
+
+
+def pair_batch(
+    queries: DeviceTable, at: Tensor, texts: DeviceTable, documents: Tensor, limit: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Token ids, mask and token types of pairs; documents are cut so that ``limit`` tokens are enough.
+
+    Shapes: ``at`` and ``documents`` int64[b]; result int64[b, l], bool[b, l], int64[b, l].
+    """
+    asked = queries.lengths[at].clamp(max=limit // 2).unsqueeze(1)
+    body = torch.minimum(texts.lengths[documents].unsqueeze(1), limit - 3 - asked)
+    width = int((asked + body).max()) + 3
+    place = torch.arange(width, device=at.device).unsqueeze(0)
+    first = queries.take(at, (place - 1).clamp(min=0).expand(len(at), -1))
+    second = texts.take(documents, (place - asked - 2).clamp(min=0))
+    ids = torch.where(place <= asked, first, second)
+    ids = torch.where(place == 0, torch.full_like(ids, CLS), ids)
+    last = asked + body + 2
+    ids = torch.where((place == asked + 1) | (place == last), torch.full_like(ids, SEP), ids)
+    mask = place <= last
+    kinds = ((place > asked + 1) & mask).long()
+    return torch.where(mask, ids, torch.zeros_like(ids)), mask, kinds
+
+
+def pair_scores(weights: Parameters, shape: BertShape, ids: Tensor, mask: Tensor, kinds: Tensor) -> Tensor:
+    """One logit a pair: float32[b]."""
+    states = bert_states(weights, shape, ids, mask, kinds)
+    return functional.linear(states[:, 0], weights[SCORE_WEIGHT], weights[SCORE_BIAS]).float().squeeze(1)
+
+
+class RerankObjective(Objective):
+    """Losses of a cross-encoder over the same steps as a twin's."""
+
+    def loss(self, model: Twin, choice: Choice, penalty: float, drop: bool) -> Parts:
+        """The loss of a step; ``penalty`` and ``drop`` are the twin's and change nothing here."""
+        at, documents = choice.queries.to(self.device), choice.documents.to(self.device)
+        count, group = documents.shape
+        pairs = pair_batch(
+            self.queries,
+            at.repeat_interleave(group),
+            self.passages,
+            documents.flatten(),
+            self.config.document_tokens,
+        )
+        scores = pair_scores(model.weights, model.shape, *pairs).view(count, group)
+        target = self.grouped(self.teacher_scores(choice, at, documents), at, documents)
+        first = torch.zeros(count, dtype=torch.int64, device=self.device)
+        same = documents == documents[:, :1]  # a candidate drawn at random may be the answer itself
+        value = self.config.distil_share * losses.distillation(scores, target)
+        value = value + self.config.contrast_share * losses.contrastive(scores, first, same)
+        right = (scores.detach().argmax(dim=1) == 0).float().mean()
+        return Parts(value, {"loss": float(value.detach()), "first_is_best": float(right)})
