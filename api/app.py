@@ -188,7 +188,7 @@ async def _publish(context: Context) -> None:
     """Lets the other processes of a server know this one's measures."""
     while context.shared is not None:
         try:
-            await asyncio.to_thread(context.shared.publish, context.metrics)
+            await asyncio.to_thread(context.shared.publish, context.measured())
         except OSError as error:
             log.warning("measures could not be written: %s", error)
         await asyncio.sleep(PUBLISH)

@@ -42,6 +42,14 @@ class Context:
             yield
         self.metrics.observe("twindex_stage_seconds", time.perf_counter() - started, stage=name)
 
+    def measured(self) -> Metrics:
+        """The measures of this process, with what its encoders have counted."""
+        for name, counts in self.encoders.counts().items():
+            self.metrics.put("twindex_encoder_batches_total", counts.batches, encoder=name)
+            self.metrics.put("twindex_encoder_texts_total", counts.texts, encoder=name)
+            self.metrics.put("twindex_encoder_remembered_total", counts.remembered, encoder=name)
+        return self.metrics
+
     @classmethod
     def of(cls, connection: HTTPConnection) -> Context:
         """That of the application which got the request."""

@@ -91,18 +91,14 @@ async def metrics(context: ContextDep) -> Response:
 
 def rendered(context: Context) -> str:
     """The measures as text."""
-    total = context.metrics if context.shared is None else context.shared.total(context.metrics)
+    own = context.measured()
+    total = own if context.shared is None else context.shared.total(own)
     return total.render(_gauges(context))
 
 
 def _gauges(context: Context) -> Iterator[tuple[str, Labels, float]]:
     yield "twindex_queue_jobs", (("pool", "work"),), context.work.pending
     yield "twindex_queue_jobs", (("pool", "slow"),), context.slow.pending
-    for name, counts in sorted(context.encoders.counts().items()):
-        labels = (("encoder", name),)
-        yield "twindex_encoder_batches_total", labels, counts.batches
-        yield "twindex_encoder_texts_total", labels, counts.texts
-        yield "twindex_encoder_remembered_total", labels, counts.remembered
     for served in context.catalog.opened():
         labels = (("index", served.name),)
         manifest, status = served.searcher.snapshot.manifest, served.status()

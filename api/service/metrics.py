@@ -51,6 +51,11 @@ class Metrics:
         with self._lock:
             self._counts[key] = self._counts.get(key, 0) + by
 
+    def put(self, name: str, value: float, **labels: str) -> None:
+        """Sets a counter that is counted elsewhere in this process."""
+        with self._lock:
+            self._counts[name, tuple(labels.items())] = value
+
     def observe(self, name: str, seconds: float, **labels: str) -> None:
         """Adds a value to a histogram: a count for each bound, then their sum and the number of values."""
         key = (name, tuple(labels.items()))
