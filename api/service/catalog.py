@@ -15,6 +15,7 @@ from twindex.api.refusals import ConflictError, ForbiddenError, NotThereError
 from twindex.api.service.encoders import EncoderPool
 from twindex.api.service.served import STATE_FOLDER, ServedIndex
 from twindex.indexing.config import IndexConfig
+from twindex.indexing.directory import sync_path
 from twindex.indexing.errors import ConfigError, IndexError_, IndexNotFoundError
 from twindex.indexing.manifest import MANIFEST_FILE
 from twindex.indexing.snapshot import Snapshot
@@ -193,6 +194,7 @@ class Catalog:
             encoder = self.encoders.of(config.encoder) if config.encoder is not None else None
             with IndexWriter.create(path, config, encoder=encoder) as writer:
                 writer.commit()
+            sync_path(self.place.path)
             return self.get(name), True
 
     def delete(self, name: str) -> None:

@@ -67,7 +67,10 @@ class WriteLog:
         self._handle = -1
         self._failed = ""
         self._keys: dict[str, Record] = {}
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            for above in (folder.parent, folder.parent.parent):  # or a loss of power could take the folder itself
+                sync_path(above)
         self._lock_handle = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with self.exclusive():
             pass
