@@ -52,7 +52,7 @@ Minutes = Annotated[float, typer.Option(help="Stop after so many minutes; the sa
 
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
-    group = typer.Typer(help="Train encoders on your own texts (needs twindex[train]).", no_args_is_help=True)
+    group = typer.Typer(help="Train encoders on your own texts (needs the extra 'train').", no_args_is_help=True)
     group.command("prepare")(prepare_command)
     for recipe in ("twin", "sparse", "dense", "rerank"):
         group.command(recipe, help=HELP[recipe])(_recipe_command(recipe))
