@@ -173,7 +173,7 @@ async def _written(served: ServedIndex, context: Context, entry: Entry) -> Ackno
 
 async def _reported(served: ServedIndex, context: Context, written: Acknowledged, wait: str) -> dict[str, Any]:
     if wait == "visible":
-        await context.slow.run(served.wait_visible, written.sequence, context.limits.seconds)
+        await served.until_visible(written.sequence, context.limits.seconds)
     return {
         "sequence": written.sequence,
         "visible": served.visible >= written.sequence,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
+import time
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +34,8 @@ log = logging.getLogger(__name__)
 #: What a server keeps inside an index directory.
 STATE_FOLDER: Final = ".twindex"
 LOG_FOLDER: Final = "log"
+#: Seconds between looks of a request that waits for its write to become visible.
+LOOK: Final = 0.01
 #: Bytes of a log whose records cannot be applied (another writer, a full disk), at most; then writes are refused.
 MAX_LOG: Final = 1 << 30
 
@@ -166,7 +170,23 @@ class ServedIndex:
         with self._changed:
             if self._changed.wait_for(lambda: self._visible >= sequence or self._closed, seconds):
                 return
-        raise TooSlowError(
+        raise self._not_yet(sequence, seconds)
+
+    async def until_visible(self, sequence: int, seconds: float) -> None:
+        """The same for the event loop: any number of requests may wait, and none of them takes a thread.
+
+        Raises:
+            TooSlowError: If searches do not see the write in time.
+        """
+        self._wake()
+        deadline = time.monotonic() + seconds
+        while self._visible < sequence and not self._closed:
+            if time.monotonic() > deadline:
+                raise self._not_yet(sequence, seconds)
+            await asyncio.sleep(LOOK)
+
+    def _not_yet(self, sequence: int, seconds: float) -> TooSlowError:
+        return TooSlowError(
             f"write {sequence} is durable, but not visible after {seconds:g} s",
             expected="a commit within that time",
             remedy=self.problem or "ask again later: it is not lost",

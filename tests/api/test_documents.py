@@ -78,6 +78,18 @@ def test_visible_within_a_second(client: TestClient) -> None:
     assert time.monotonic() - started < 4
 
 
+def test_many_may_wait_for_their_writes(client: TestClient) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def write(n: int) -> int:
+        body = lines({"_id": f"wait{n}", "text": "waiting"})
+        return client.post(f"{BASE}/documents?wait=visible", content=body, headers=NDJSON).status_code
+
+    with ThreadPoolExecutor(60) as threads:
+        assert set(threads.map(write, range(60))) == {200}
+    assert len(ids(client, "waiting", k=100)) == 60
+
+
 def test_delete_by_filter_sees_every_acknowledged_write(client: TestClient) -> None:
     for n in range(5):
         client.post(f"{BASE}/documents", content=lines({"_id": f"f{n}", "text": "figs", "n": n}), headers=NDJSON)
