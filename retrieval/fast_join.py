@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twindex.indexing.errors import CorruptIndexError
 from twindex.indexing.postings import PostingsReader
 from twindex.indexing.types import BoolArray, Int64Array, UInt8Array, UInt32Array
 from twindex.retrieval.image import Frequencies
@@ -89,7 +90,12 @@ def join_postings(
         readers: Of each segment.
         lives: What is live of each; None = everything.
         bases: First ordinal of each.
+
+    Raises:
+        CorruptIndexError: If lists name passages or postings that are not there: compiled code does not look.
     """
+    for reader in readers:
+        check_lists(reader)
     if len(readers) == 1:
         reader, numbers = readers[0], [np.arange(readers[0].num_terms)]
         terms, count = None, reader.num_terms
@@ -107,6 +113,26 @@ def join_postings(
     large = np.flatnonzero(tfs >= 255)
     narrow: UInt8Array = np.minimum(tfs, 255).astype(np.uint8)
     return Joined(ptr, docs, Frequencies(narrow, large.astype(np.uint64), tfs[large].astype(np.uint64)), terms)
+
+
+def check_lists(reader: PostingsReader) -> None:
+    """Nothing, if every number in the inverted files is within its bounds. Cost: one pass over the ordinals.
+
+    Raises:
+        CorruptIndexError: If one is not.
+    """
+    large, _ = reader.big
+    fine = (
+        (not len(reader.docs) or int(reader.docs.max()) < len(reader.lengths))
+        and (not len(large) or int(large.max()) < len(reader.docs))
+        and not bool((np.diff(reader.ptr.astype(np.int64)) < 0).any())
+    )
+    if not fine:
+        raise CorruptIndexError(
+            "postings name passages that are not there",
+            expected="passages of the segment, in ascending lists",
+            remedy="run: twindex verify; then restore the index from a copy, or build it again",
+        )
 
 
 def _union(readers: Sequence[PostingsReader]) -> tuple[dict[str, int], list[Int64Array]]:

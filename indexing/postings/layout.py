@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from twindex.indexing.errors import CorruptIndexError
+
 TERM_FILE: Final = "terms.dat"
 TERM_OFFSET_FILE: Final = "terms.off"
 PTR_FILE: Final = "post.ptr"
@@ -30,5 +32,16 @@ def encode_term(term: str) -> bytes:
 
 
 def decode_term(data: bytes) -> str:
-    """The inverse of :func:`encode_term`."""
-    return data.decode("utf-8", "surrogatepass")
+    """The inverse of :func:`encode_term`.
+
+    Raises:
+        CorruptIndexError: If no term has these bytes.
+    """
+    try:
+        return data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise CorruptIndexError(
+            f"a term of the index that is no text ({error.reason})",
+            expected="UTF-8",
+            remedy="run: twindex verify; then restore the index from a copy, or build it again",
+        ) from error

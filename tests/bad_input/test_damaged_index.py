@@ -13,10 +13,14 @@ import pytest
 from tests.bad_input.conftest import Run
 from tests.contracts.world import ASKED, FILTERS, documents, encoder
 from twindex.indexing.errors import CorruptIndexError, IndexError_, TwindexError
+from twindex.indexing.optional import available
+from twindex.indexing.snapshot import Snapshot
 from twindex.indexing.verify import verify
 from twindex.indexing.writer import IndexWriter
 from twindex.retrieval.dense import DenseConfig
 from twindex.retrieval.engine import Searcher
+from twindex.retrieval.lexical import LexicalRetriever
+from twindex.retrieval.types import Query
 
 RANDOM = random.Random(3)
 #: Damage that changes the size, so that opening sees it; and damage that only a checksum sees.
@@ -97,6 +101,21 @@ def test_other_bytes_are_found_by_verify_and_never_crash(twindex: Run, index: Pa
                 search_all(copy)
             except TwindexError as error:
                 assert isinstance(error, CorruptIndexError), f"{name} {kind}: {error!r}"  # noqa: PT017
+
+
+@pytest.mark.skipif(not available("numba"), reason="needs the extra fast")
+@pytest.mark.parametrize("kind", CONTENT)
+def test_compiled_search_looks_before_it_trusts(index: Path, tmp_path: Path, kind: str) -> None:
+    """Compiled loops do not check bounds: damaged lists must be refused before."""
+    for name in files_of(index):
+        copy = damaged(index, tmp_path, name, CONTENT[kind])
+        if copy is None or not name.name.startswith(("post.", "terms.", "len.")):
+            continue
+        try:
+            with Snapshot.open(copy) as snapshot:
+                LexicalRetriever(snapshot, engine="compiled").retrieve([Query(text) for text in ASKED], 3)
+        except TwindexError as error:
+            assert isinstance(error, CorruptIndexError), f"{name} {kind}: {error!r}"  # noqa: PT017
 
 
 @pytest.mark.parametrize("kind", CONTENT)

@@ -212,9 +212,7 @@ def test_a_disk_that_fills_up(twindex: Run, tmp_path: Path, corpus: Path) -> Non
     assert twindex("add", place, more, "--json").json()["documents"] == 2000
 
 
-@pytest.mark.parametrize(
-    "name", ["a[1]", "what?", "*.idx", "it's", 'qu"ote', "né 東京", "per%cent", "-dash", "\n"]
-)
+@pytest.mark.parametrize("name", ["a[1]", "what?", "*.idx", "it's", 'qu"ote', "né 東京", "per%cent", "-dash", "\n"])
 def test_folders_of_any_name(twindex: Run, tmp_path: Path, name: str) -> None:
     place, source = tmp_path / name, tmp_path / "c.jsonl"
     source.write_text('{"_id": "a", "text": "lamp", "year": 3}\n{"_id": "b", "text": "lamp", "year": 4}\n')
