@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from twindex.indexing.errors import ConfigError, QueryError
 from twindex.indexing.types import BoolArray, Float32Array, Int32Array, Int64Array, UInt8Array, UInt32Array
 from twindex.retrieval.bm25 import BM25
+from twindex.retrieval.fast_arrays import check_sizes, unsigned, weighted_terms
 from twindex.retrieval.fast_plan import Choice, Strategy, check_strategy, choose, costs
 from twindex.retrieval.image import Frequencies, Image, Terms, bind, bm25_image, impact_image
 from twindex.retrieval.types import Ranking, check_k
@@ -125,7 +126,7 @@ class FastIndex:
             ConfigError: If the arrays do not fit each other.
             MissingExtraError: If numba is not installed.
         """
-        _check(ptr, docs, tfs)
+        check_sizes(ptr, docs, tfs)
         large = np.flatnonzero(np.asarray(tfs) >= 255)
         frequencies = Frequencies(
             np.minimum(tfs, 255).astype(np.uint8), large.astype(np.uint64), np.asarray(tfs)[large].astype(np.uint64)
@@ -134,7 +135,7 @@ class FastIndex:
         average = float(np.sum(lengths, dtype=np.int64)) / count if count else 0.0
         return cls.from_frequencies(
             np.asarray(ptr, np.int64),
-            _unsigned(docs),
+            unsigned(docs),
             frequencies,
             lengths=np.asarray(lengths).astype(np.uint32),
             config=config,
@@ -196,12 +197,12 @@ class FastIndex:
             ConfigError: If the arrays do not fit each other, or an impact is outside its range.
             MissingExtraError: If numba is not installed.
         """
-        _check(ptr, docs, values)
+        check_sizes(ptr, docs, values)
         if len(values) and not (int(np.min(values)) >= 1 and int(np.max(values)) <= 255):
             raise ConfigError(f"impacts of {int(np.min(values))} to {int(np.max(values))}", expected="1 to 255")
         bytes_: UInt8Array = np.ascontiguousarray(values, np.uint8)
         pointers = np.asarray(ptr, np.int64)
-        return cls(impact_image(pointers, _unsigned(docs), bytes_, size=size, kernels=kernels().image), None)
+        return cls(impact_image(pointers, unsigned(docs), bytes_, size=size, kernels=kernels().image), None)
 
     @property
     def size(self) -> int:
@@ -270,7 +271,7 @@ class FastIndex:
         if len(ids) and int(ids.max()) >= len(self.image.greatest):
             raise QueryError(f"term number {int(ids.max())}", expected=f"below {len(self.image.greatest)}")
         if self.config is None:
-            return _weighted(ids, ends, weights)
+            return weighted_terms(ids, ends, weights)
         if weights is not None:
             raise QueryError("weights for BM25", expected="terms repeated as often as they count")
         out_ids, boosts = np.empty(len(ids), np.int64), np.empty(len(ids), np.int64)
@@ -375,36 +376,3 @@ def _select(terms: Terms, ends: Int64Array, which: Int64Array) -> tuple[Terms, I
     edges = np.concatenate([[0], np.cumsum(number)]).astype(np.int64)
     at = np.repeat(ends[which] - edges[:-1], number) + np.arange(edges[-1])
     return Terms(*(one[at] for one in terms)), edges
-
-
-def _weighted(ids: NDArray[Any], ends: Int64Array, weights: NDArray[Any] | None) -> tuple[Terms, Int64Array]:
-    """Terms of impact queries, ascending within each query; those of weight 0 and negative numbers dropped."""
-    if weights is None or len(weights) != len(ids):
-        raise QueryError("no weight for each term", expected="as many weights as term numbers")
-    real = np.asarray(weights, np.float32)
-    if not bool(np.all(real >= 0) & np.all(np.isfinite(real))):
-        raise QueryError("a weight that is negative or not finite", expected="finite numbers of 0 or more")
-    owner = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
-    keep = np.flatnonzero((ids >= 0) & (real > 0))
-    order = keep[np.lexsort((ids[keep], owner[keep]))]
-    own, numbers = owner[order], ids[order].astype(np.int64)
-    if bool(np.any((own[1:] == own[:-1]) & (numbers[1:] == numbers[:-1]))):
-        raise QueryError("a term twice in a query", expected="distinct terms")
-    edges = np.searchsorted(own, np.arange(len(ends))).astype(np.int64)
-    zeros = np.zeros(len(order), np.float32)
-    return Terms(numbers, real[order], zeros, zeros), edges
-
-
-def _unsigned(docs: NDArray[Any]) -> UInt32Array:
-    """The same numbers as uint32; of int32 numbers the same memory, since none is negative."""
-    if docs.dtype == np.int32:
-        return docs.view(np.uint32)
-    return np.ascontiguousarray(docs, np.uint32)
-
-
-def _check(ptr: NDArray[Any], docs: NDArray[Any], values: NDArray[Any]) -> None:
-    if not (len(ptr) and len(docs) == len(values) == int(ptr[-1])):
-        raise ConfigError(
-            f"{len(docs)} documents and {len(values)} values for pointers up to {int(ptr[-1]) if len(ptr) else 'none'}",
-            expected="one of each a posting",
-        )

@@ -18,26 +18,11 @@ from typing import Final
 
 import numpy as np
 
-from twindex.retrieval.kernels import (
-    LANES,
-    LAST,
-    MARGIN,
-    A,
-    contribution,
-    find,
-    first_at,
-    fold,
-    jit,
-    kth_of,
-    longest_of,
-    part_of,
-    sift,
-)
+from twindex.retrieval.kernels import LANES, MARGIN, A, first_at, fold, jit, kth_of, longest_of, part_of, sift
+from twindex.retrieval.kernels_rescore import rescore
 
 #: Sums of bounds stay below it, so that 16 bits suffice.
 ROOM: Final = 60000.0
-#: Candidates are sorted by bound if there are at most so many.
-SORTED: Final = 48
 #: Candidates of a window that wait at most, so that the bar rises soon.
 FLUSH: Final = 32
 
@@ -360,92 +345,6 @@ def _windows(
 
 
 @jit
-def _from_row(weight: A, bonus: A, value: A, code: A, image: A) -> A:
-    """The exact contribution behind a byte of a row; negative if the byte alone does not tell the frequency."""
-    if image.impact:
-        return weight * np.float32(value)
-    tf = image.inverse[code, value]
-    if tf == 0:
-        return np.float32(-1)
-    return (weight - weight / (image.first + np.float32(tf) * image.table[code])) + bonus
-
-
-@jit
-def score(query: A, d: A, share: A, starts: A, slots: A, image: A, row_of: A, bytes_of: A) -> A:
-    """The exact float32 score of one document, added in term order.
-
-    ``share``: how far into its window the document is, 0 to 1. ``starts``: first posting of each list in the window
-    and in the next one. ``slots``: each term's list. ``bytes_of``: room for a byte a term.
-    """
-    total = np.float32(0)
-    code = image.codes[d] if image.codes.size else 0
-    for a in range(query.ids.size):  # by themselves, so that the processor waits for all of them at once
-        row = row_of[query.ids[a]]
-        bytes_of[a] = image.rows[row, d] if row >= 0 else 0
-    for a in range(query.ids.size):
-        t = query.ids[a]
-        weight, bonus = query.weights[a], query.bonuses[a]
-        if row_of[t] >= 0:
-            if bytes_of[a] == 0:
-                continue
-            one = _from_row(weight, bonus, bytes_of[a], code, image)
-            if one >= 0:
-                total += one
-                continue
-            p, end = image.ptr[t], image.ptr[t + 1]
-            p = first_at(image.docs, p, end, d)
-        elif slots[a] >= 0:
-            p, end = starts[0, slots[a]], starts[1, slots[a]]
-            p = find(image.docs, p, end, d, p + np.int64((end - p) * share))
-        else:
-            continue
-        if p < end and image.docs[p] == d:
-            total += contribution(weight, bonus, p, d, image)
-    return total
-
-
-@jit
-def _best_first(state: A, found: A, bounds: A) -> A:
-    """Sort the candidates that reach the threshold by falling bound; returns how many there are."""
-    n = 0
-    for z in range(state[FOUND]):
-        d, bound = found[z], bounds[z]
-        if bound < state[THRESHOLD]:
-            continue
-        i = n
-        n += 1
-        if n <= SORTED:
-            while i > 0 and bounds[i - 1] < bound:
-                found[i], bounds[i] = found[i - 1], bounds[i - 1]
-                i -= 1
-        found[i], bounds[i] = d, bound
-    return n
-
-
-@jit
-def _rescore(
-    query: A, unit: A, window: A, starts: A, slots: A, state: A, found: A, bounds: A, image: A, row_of: A, keys: A,
-    bytes_of: A
-) -> A:  # fmt: skip
-    """Exact scores of the candidates that can still be hits, into a heap of keys; how many were scored."""
-    keys[:] = 0
-    n = _best_first(state, found, bounds)
-    for z in range(n):
-        if np.float64(bounds[z]) * unit < np.float64(np.int32(keys[0] >> 32).view(np.float32)):
-            if n <= SORTED:
-                return z
-            continue
-        d = np.int64(found[z])
-        at = d // window
-        share = np.float64(d - at * window) / min(window, image.size - at * window)
-        exact = score(query, d, share, starts[at : at + 2], slots, image, row_of, bytes_of)
-        key = (np.int64(np.float32(exact).view(np.int32)) << 32) | np.int64(LAST - d)
-        if exact > 0 and key > keys[0]:
-            sift(keys, keys.size, key)
-    return n
-
-
-@jit
 def scan(
     batch: A, ends: A, image: A, plan: A, window: A, masks: A, mask_of: A, relax: A, out: A, proven: A, work: A
 ) -> None:  # fmt: skip
@@ -478,8 +377,20 @@ def scan(
         found, bounds = _windows(
             terms, image, mask, relax, sums, state, heap, found, bounds, waiting, tops, peaks, work
         )
-        work[1] += _rescore(
-            query, unit, window, terms[3], slots, state, found, bounds, image, plan.row_of, keys, bytes_of
+        work[1] += rescore(
+            query,
+            unit,
+            window,
+            terms[3],
+            slots,
+            state[FOUND],
+            state[THRESHOLD],
+            found,
+            bounds,
+            image,
+            plan.row_of,
+            keys,
+            bytes_of,
         )
         out[q] = keys
         worst = np.float64(np.int32(keys[0] >> 32).view(np.float32))
