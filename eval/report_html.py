@@ -60,7 +60,7 @@ def _overall(data: ReportData) -> str:
         ]
         for o in data.overall
     ]
-    return f"<p>{note}</p>" + _table(["comparison", "difference", "95 % interval", "p"], rows)
+    return f"<p>{note}</p>" + _table(["comparison", "difference", "95 % interval", "p"], rows, kind="wraps")
 
 
 def _sign(result: Mapping[str, Any]) -> str:
