@@ -53,6 +53,11 @@ class Process:
             time.sleep(0.02)
         raise AssertionError(f"not ready after {seconds} s: {self.log.read_text()[-2000:]}")
 
+    def end(self) -> None:
+        """Leaves nothing behind, however a test ended."""
+        if self.process.poll() is None:
+            self.kill()
+
     def kill(self) -> None:
         """As a crash would: nothing is flushed, nothing is finished."""
         os.killpg(self.process.pid, signal.SIGKILL)

@@ -8,6 +8,7 @@ import os
 import random
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -203,15 +204,25 @@ def test_replaying_twice_changes_nothing(index: Path, tmp_path: Path) -> None:
     assert Applied.read(mine / ".twindex" / "log").sequence == 4
 
 
+@pytest.fixture
+def started() -> Iterator[list[Process]]:
+    """Servers that a test starts; none of them outlives it."""
+    servers: list[Process] = []
+    yield servers
+    for server in servers:
+        server.end()
+
+
 @pytest.mark.timeout(120 + 30 * ROUNDS)
 @pytest.mark.parametrize("workers", [1, 2])
-def test_acknowledged_writes_survive_kill_nine(tmp_path: Path, workers: int) -> None:
+def test_acknowledged_writes_survive_kill_nine(tmp_path: Path, workers: int, started: list[Process]) -> None:
     """``TWINDEX_KILL_ROUNDS`` sets the rounds (2 unless set)."""
     root, port, rng = tmp_path / "root", free_port(), random.Random(7)
     acknowledged: dict[str, str] = {}
     deleted: set[str] = set()
     slowest = 0.0
     server = Process(root, "--root", "--workers", workers, port=port, log=tmp_path / "log")
+    started.append(server)
     server.wait_ready()
     made = httpx.post(f"{server.url}/v1/indexes", json={"name": "w", "encoder": "none"})
     assert made.status_code == 201, made.text
@@ -232,6 +243,7 @@ def test_acknowledged_writes_survive_kill_nine(tmp_path: Path, workers: int) -> 
         for writer in writers:
             writer.join()
         server = Process(root, "--root", "--workers", workers, port=port, log=tmp_path / "log")
+        started.append(server)
         slowest = max(slowest, server.wait_ready())
         _compare(root / "w", acknowledged, deleted)
     assert server.stop() in (0, -15)
@@ -239,8 +251,9 @@ def test_acknowledged_writes_survive_kill_nine(tmp_path: Path, workers: int) -> 
     assert acknowledged
 
 
-def test_a_server_that_is_told_to_stop_finishes_its_requests(tmp_path: Path) -> None:
+def test_a_server_that_is_told_to_stop_finishes_its_requests(tmp_path: Path, started: list[Process]) -> None:
     server = Process(tmp_path / "root", "--root", port=free_port(), log=tmp_path / "log")
+    started.append(server)
     server.wait_ready(90)
     httpx.post(f"{server.url}/v1/indexes", json={"name": "w", "encoder": "none"})
     body = "".join(json.dumps({"_id": str(n), "text": f"text number {n} " * 20}) + "\n" for n in range(3000))
