@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -51,7 +52,14 @@ def machine_lines(found: list[Result]) -> str:
     lines.append(f"- Python {', '.join(sorted({result['python'] for result in found}))}; measured {', '.join(dates)}.")
     if versions:
         lines.append("- Versions: " + ", ".join(f"{name} {versions[name]}" for name in sorted(versions)) + ".")
-    commands = sorted({result["command"] for result in found})
+    loads = [result["load"] for result in found if "load" in result]
+    if loads:
+        text = f"{min(loads):.1f} to {max(loads):.1f}"
+        lines.append(
+            f"- Other programs were running: load average {text}, about one of it ours, on this machine. So times by the "
+            "clock, p99 and several threads are worse than on a machine of its own."
+        )
+    commands = sorted({re.sub(" --python( [a-z0-9-]+=PATH)+", "", result["command"]) for result in found})
     return "\n".join(lines + [f"- `{command}`" for command in commands])
 
 
@@ -113,7 +121,9 @@ def rate(engine: Result, key: str, what: str = "median") -> str:
 
 def built(engine: Result, documents: int) -> str:
     """Documents a second of processor time that building from the arrays took."""
-    return f"{documents / (engine['build'].get('cpu') or engine['build']['seconds']):,.0f}"
+    if "cpu" in engine["build"]:
+        return f"{documents / engine['build']['cpu']:,.0f}"
+    return f"{documents / engine['build']['seconds']:,.0f} (clock)"
 
 
 def micro(engine: Result, key: str) -> str:
