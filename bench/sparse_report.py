@@ -56,8 +56,8 @@ def machine_lines(found: list[Result]) -> str:
     if loads:
         text = f"{min(loads):.1f} to {max(loads):.1f}"
         lines.append(
-            f"- Other programs were running: load average {text}, about one of it ours, on this machine. So times by the "
-            "clock, p99 and several threads are worse than on a machine of its own."
+            f"- Other programs were running: load average {text}, about one of it ours. So times by the clock, p99 and "
+            "several threads are worse than on a machine of its own."
         )
     commands = sorted({re.sub(" --python( [a-z0-9-]+=PATH)+", "", result["command"]) for result in found})
     return "\n".join(lines + [f"- `{command}`" for command in commands])
