@@ -116,17 +116,17 @@ floor for whoever reads all of it. A smaller time: most was never read (pruning)
 - "plain loop" is the shortest exhaustive loop, `sums[doc] += weight * value`, compiled and measured on the same lists
   without selecting the best: what a scatter costs, which the bandwidth does not see.
 - All times are processor time of one thread. The plain loop's include a call from Python a term (some 2 us, which
-  matters on scifact only); the engines' are 1 / QPS at k = 10, with selection. In brackets: the ratio to the floor (1 is
-  the speed of memory).
+  matters on scifact only); the engines' are 1 / QPS at k = 10, with selection. In brackets: the ratio to the floor,
+  where 1 is the speed of memory.
 
 | corpus | all postings | postings a query | floor us | plain loop us | twindex us | PISA us | bm25s us |
 |---|---|---|---|---|---|---|---|
 {rows}
 
 Reading it: the scatter into one sum a document, not the reading, is what exhaustive search pays for; the plain loop is
-four to seven times the floor. Ours stays below the plain loop by adding frequent terms as rows of one byte a document,
-in order, and looking exactly at few documents only. What remains is mostly those rows' bytes and the lists of the rarer
-terms; `eval/LOG.md` has the breakdown. The floor itself could be lowered only by reading fewer bytes: rows of four
+four to seven times the floor. Ours stays near or below the plain loop, selection included, by adding frequent terms as
+rows of one byte a document, in order, and looking exactly at few documents only. What remains is mostly those rows'
+bytes and the lists of the rarer terms; `eval/LOG.md` has the breakdown. Less time needs fewer bytes: rows of four
 bits, or rows skipped where no document of a window can still reach the k-th score.
 """
 

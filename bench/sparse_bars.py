@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 Result = dict[str, Any]
+#: Load average above which two threads did not have two cores; our own batches make one to two of it.
+BUSY = 2.5
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,13 @@ class Verdict:
 
     @property
     def word(self) -> str:
-        return "not measured" if self.met is None else "met" if self.met else "NOT MET"
+        return (
+            ("not to be judged" if self.measured else "not measured")
+            if self.met is None
+            else "met"
+            if self.met
+            else "NOT MET"
+        )
 
 
 def verdicts(measured: list[Result], built: list[Result]) -> Iterator[Verdict]:
@@ -117,6 +125,8 @@ def _threads(result: Result) -> Verdict:
     if threads < 2 or not ratios:
         return Verdict(text, "", None)
     shown = ", ".join(f"{ratio:.2f}x at k = {k}" for k, ratio in ratios.items())
+    if min(ratios.values()) < 1.8 and result.get("load", 0.0) > BUSY:
+        return Verdict(text, f"{shown} by the clock: load average {result['load']:.1f}, the cores were not free", None)
     return Verdict(text, f"{shown} (by the clock)", min(ratios.values()) >= 1.8)
 
 
