@@ -63,9 +63,12 @@ class Bench:
         self.run(*arguments)
         return time.perf_counter() - started
 
-    def evaluate(self, index: Path, mode: str, *, split: str = "test", run: Path | None = None) -> dict[str, float]:
+    def evaluate(
+        self, index: Path, mode: str, *, split: str = "test", run: Path | None = None, encoder: str = ""
+    ) -> dict[str, float]:
         out = self.scratch / "result.json"
-        extra = ["--run", run] if run else []
+        extra: list[object] = ["--run", run] if run else []
+        extra += ["--encoder", encoder] if encoder else []
         self.run(
             "eval",
             "beir",
@@ -132,7 +135,7 @@ def precise(bench: Bench, dense: float) -> bool:
         return say("MiniLM fp32 nDCG@10 0.645 +- 0.005", False, f"not measured: {error.message}")
     index = bench.fresh("fp32")
     print(f"      fp32 index built in {bench.timed('index', bench.data, '--into', index, '--encoder', name):.1f} s")
-    exact = bench.evaluate(index, "dense")["nDCG@10"]
+    exact = bench.evaluate(index, "dense", encoder=name)["nDCG@10"]
     return all([
         say("MiniLM fp32 nDCG@10 0.645 +- 0.005", within(exact, 0.645, 0.005), f"{exact:.4f}"),
         say("int8 within 0.01 of it", within(dense, exact, 0.01), f"{dense:.4f}, {dense - exact:+.4f}"),

@@ -89,7 +89,7 @@ def dataset_from(name: str, data: Path | None, *, download: bool = False, progre
 
 def encoder_from(name: str, device: str | None = None) -> Encoder:
     """The encoder of that name."""
-    return resolve_encoder(name, device=device, cache_dir=Settings.from_environment().cache)
+    return resolve_encoder(name, device=device)
 
 
 def tell(value: Any, target: Path | None) -> bool:
