@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -72,19 +72,3 @@ def locate(documents: Documents, wanted: Iterable[str]) -> Addresses:
             if doc_id in asked:
                 found.setdefault(doc_id, []).append(place)
     return Addresses(group, {d: tuple(o) for d, o in found.items()}, number + 1 < documents.size)
-
-
-def deepen(retrieve: Callable[[int], list[Ranking]], addresses: Addresses, k: int) -> list[Ranking]:
-    """Rankings of k documents from a retriever of passages: ask for more until k documents are there.
-
-    ``retrieve(n)`` gives the n best passages of every query. Doubling stops where every ranking has k
-    documents, or fewer passages than were asked for (there is nothing more to find).
-    """
-    asked = k
-    while True:
-        rankings = retrieve(asked)
-        rolled = [addresses.roll_up(r, k) for r in rankings]
-        short = any(len(d) < k and len(r) == asked for d, r in zip(rolled, rankings))
-        if not short or asked >= len(addresses.group):
-            return rolled
-        asked = min(asked * 2, len(addresses.group))

@@ -8,13 +8,15 @@ import time
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from twindex.eval.addresses import Addresses, deepen
+from twindex.eval.addresses import Addresses
 from twindex.indexing.types import Progress, no_progress
 from twindex.retrieval.base import Retriever
+from twindex.retrieval.rollup import deepen
 from twindex.retrieval.types import Query, Ranking
 
 #: Queries that are searched in one call.
@@ -82,7 +84,8 @@ def search(
         if addresses is None or not addresses.chunked:
             rankings += retriever.retrieve(part, k).rankings
         else:
-            rankings += deepen(lambda n, part=part: list(retriever.retrieve(part, n)), addresses, k)  # type: ignore[misc]
+            size = len(addresses.group)
+            rankings += deepen(partial(_passages, retriever, part), addresses.roll_up, k, size)
         progress("search", len(rankings), len(queries))
     return Leg(tuple(rankings), time.perf_counter() - started)
 
@@ -97,3 +100,7 @@ def without_self(
         dropped += len(kept) < len(ranking)
         out.append(kept.cut(k))
     return out, dropped
+
+
+def _passages(retriever: Retriever, queries: Sequence[Query], n: int) -> tuple[Ranking, ...]:
+    return retriever.retrieve(queries, n).rankings

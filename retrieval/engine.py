@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -28,6 +29,7 @@ from twindex.retrieval.hybrid import Fused, HybridRetriever
 from twindex.retrieval.profile import DEFAULT, Profile, Recipe
 from twindex.retrieval.rerank import RerankedRetriever
 from twindex.retrieval.results import Hit, SearchResult
+from twindex.retrieval.rollup import deepen
 from twindex.retrieval.types import Explanation, Query, Ranking, check_k
 from twindex.retrieval.view import Mode, View, as_mode
 
@@ -244,20 +246,20 @@ class Searcher:
         self, view: View, retriever: Retriever, queries: Sequence[Query], k: int, *, rollup: bool
     ) -> list[tuple[Ranking, Fused | None]]:
         """Rankings of k hits, with what was fused where fusion gives them."""
-        wanted = k
-        while True:
-            if isinstance(retriever, HybridRetriever):
-                fused = retriever.fuse(queries, wanted)
-                found: list[tuple[Ranking, Fused | None]] = [(one.ranking, one) for one in fused]
-            else:
-                found = [(ranking, None) for ranking in retriever.retrieve(queries, wanted)]
-            if not rollup or k == 0:
-                return found
-            rolled = [(_best_passages(view.snapshot, ranking, k), one) for ranking, one in found]
-            short = any(len(r) < k and len(full) == wanted for (r, _), (full, _) in zip(rolled, found))
-            if not short:
-                return rolled
-            wanted *= 4
+        rolling = rollup and k > 0
+        fused: list[Fused] = []
+        if isinstance(retriever, HybridRetriever):  # the legs are asked once, however deep the roll-up looks
+            fused = retriever.fuse(queries, retriever.reach if rolling else k)
+
+        def passages(n: int) -> list[Ranking]:
+            return [one.ranking.cut(n) for one in fused] if fused else list(retriever.retrieve(queries, n))
+
+        if rolling:
+            rankings = deepen(passages, partial(_best_passages, view.snapshot), k, view.snapshot.size)
+        else:
+            rankings = passages(k)
+        parts: list[Fused | None] = [*fused] or [None] * len(rankings)
+        return list(zip(rankings, parts))
 
     def _hits(
         self,

@@ -41,6 +41,11 @@ class HybridRetriever:
         """Short name of the combination."""
         return "hybrid"
 
+    @property
+    def reach(self) -> int:
+        """Hits that a query can have at most: all candidates of all legs."""
+        return self.profile.depth * len(self.legs)
+
     def retrieve(self, queries: Sequence[Query], k: int) -> Run:
         """The k best of the fused candidates of each query.
 
