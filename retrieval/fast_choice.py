@@ -8,7 +8,7 @@ waits for a compiler, and a server or a batch gets the fast engine. Both give th
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from typing import Final, Literal, get_args
 
 import numpy as np
@@ -17,8 +17,8 @@ from twindex.indexing.errors import ConfigError
 from twindex.indexing.filters import Filter
 from twindex.indexing.optional import available
 from twindex.indexing.types import BoolArray, Int64Array
-from twindex.retrieval.fast import FastIndex, Masks
-from twindex.retrieval.types import Query
+from twindex.retrieval.fast import FastIndex, Hits, Masks
+from twindex.retrieval.types import Query, Ranking
 
 Engine = Literal["auto", "numpy", "compiled"]
 #: Queries after which "auto" lays the lists out in memory: about when that has paid for itself on small indexes.
@@ -80,6 +80,32 @@ class Accelerator:
             if self._index is None:
                 self._index = self._build()
             return self._index
+
+
+def answers(
+    queries: Sequence[Query],
+    allowed: Callable[[Filter], BoolArray | None],
+    search: Callable[[Sequence[str], Masks | None], Hits],
+) -> tuple[Ranking, ...]:
+    """One ranking a query, each group of filters put to the compiled engine in one call.
+
+    Args:
+        queries: With or without filters.
+        allowed: Which documents may be returned under a filter; None = all.
+        search: The engine, from texts and their filters.
+    """
+    rankings = [Ranking.empty()] * len(queries)
+    for which, masks in by_filters(queries, allowed):
+        hits = search([queries[i].text for i in which], masks)
+        for row, i in enumerate(which):
+            rankings[i] = hits.ranking(row)
+    return tuple(rankings)
+
+
+def edges(parts: Sequence[Sized]) -> Int64Array:
+    """Where each part begins in all of them together, and the end: int64[len(parts) + 1]."""
+    ends: Int64Array = np.cumsum([0, *map(len, parts)], dtype=np.int64)
+    return ends
 
 
 def by_filters(

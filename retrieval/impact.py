@@ -23,8 +23,8 @@ from twindex.indexing.errors import QueryError
 from twindex.indexing.filters import Filter
 from twindex.indexing.postings import ImpactReader
 from twindex.indexing.types import BoolArray, Float32Array, Int32Array, Int64Array
-from twindex.retrieval.fast import FastIndex
-from twindex.retrieval.fast_choice import Accelerator, Engine, by_filters
+from twindex.retrieval.fast import FastIndex, Hits, Masks
+from twindex.retrieval.fast_choice import Accelerator, Engine, answers, edges
 from twindex.retrieval.fast_join import Part, join
 from twindex.retrieval.fast_plan import Choice, numpy_choice
 from twindex.retrieval.topk import top_k
@@ -126,17 +126,15 @@ class ImpactRetriever:
         index = self._fast.index(len(asked)) if k else None
         if index is None:
             return Run(tuple(self._one(query, k) for query in asked), self.snapshot)
-        rankings = [Ranking.empty()] * len(asked)
-        for which, masks in by_filters(asked, self.snapshot.allowed):
-            terms = [self.terms(asked[i].text) for i in which]
-            ends = np.concatenate([[0], np.cumsum([len(ids) for ids, _ in terms])]).astype(np.int64)
+
+        def search(texts: Sequence[str], masks: Masks | None) -> Hits:
+            terms = [self.terms(text) for text in texts]
             flat = np.concatenate([ids for ids, _ in terms])
             weights = np.concatenate([weights for _, weights in terms])
-            kept = min(k, self.snapshot.size)
-            hits = index.search(flat, ends, kept, weights=weights, threads=self.threads, masks=masks)
-            for row, i in enumerate(which):
-                rankings[i] = hits.ranking(row)
-        return Run(tuple(rankings), self.snapshot)
+            ends, kept = edges([ids for ids, _ in terms]), min(k, self.snapshot.size)
+            return index.search(flat, ends, kept, weights=weights, threads=self.threads, masks=masks)
+
+        return Run(answers(asked, self.snapshot.allowed, search), self.snapshot)
 
     def plan(self, query: Query | str, k: int) -> Choice:
         """How the query would be answered now, and why.
@@ -158,7 +156,7 @@ class ImpactRetriever:
         """
         if not 0 <= ord_ < self.snapshot.size:
             raise QueryError(f"ordinal {ord_}", expected=f"0 to {self.snapshot.size - 1}")
-        mask = self._mask(query.filter)
+        mask = self.snapshot.allowed(query.filter)
         if mask is not None and not mask[ord_]:
             return Explanation(0.0, "the document is deleted or does not pass the filter")
         at = int(np.searchsorted(np.asarray(self.snapshot.bases), ord_, side="right")) - 1
@@ -195,11 +193,7 @@ class ImpactRetriever:
                 docs, impacts = reader.postings(t)
                 # A document occurs once in a list, so that plain fancy addition is right.
                 part[docs] += weight * impacts.astype(np.float32)
-        return top_k(scores, k, mask=self._mask(query.filter))
-
-    def _mask(self, condition: Filter | None) -> BoolArray | None:
-        """Documents that may be returned: live, and passing the filter; None = all."""
-        return self.snapshot.allowed(condition)
+        return top_k(scores, k, mask=self.snapshot.allowed(query.filter))
 
     def _lay_out(self) -> FastIndex:
         vocabulary = self.encoder.info.vocabulary

@@ -35,8 +35,8 @@ from twindex.retrieval.bm25 import (
     saturation,
     term_weight,
 )
-from twindex.retrieval.fast import FastIndex
-from twindex.retrieval.fast_choice import Accelerator, Engine, by_filters
+from twindex.retrieval.fast import FastIndex, Hits, Masks
+from twindex.retrieval.fast_choice import Accelerator, Engine, answers, edges
 from twindex.retrieval.fast_join import Joined, join_postings
 from twindex.retrieval.fast_plan import Choice, numpy_choice
 from twindex.retrieval.topk import top_k
@@ -175,15 +175,13 @@ class LexicalRetriever:
         index = self._fast.index(len(asked)) if k else None
         if index is None:
             return Run(tuple(self._one(query, k) for query in asked), self.snapshot)
-        rankings = [Ranking.empty()] * len(asked)
-        for which, masks in by_filters(asked, self.snapshot.allowed):
-            numbers = [self.numbers(asked[i].text) for i in which]
+
+        def search(texts: Sequence[str], masks: Masks | None) -> Hits:
+            numbers = [self.numbers(text) for text in texts]
             flat = np.fromiter(chain.from_iterable(numbers), np.int64)
-            ends = np.concatenate([[0], np.cumsum([len(one) for one in numbers])]).astype(np.int64)
-            hits = index.search(flat, ends, min(k, self.snapshot.size), threads=self.threads, masks=masks)
-            for row, i in enumerate(which):
-                rankings[i] = hits.ranking(row)
-        return Run(tuple(rankings), self.snapshot)
+            return index.search(flat, edges(numbers), min(k, self.snapshot.size), threads=self.threads, masks=masks)
+
+        return Run(answers(asked, self.snapshot.allowed, search), self.snapshot)
 
     def numbers(self, text: str) -> list[int]:
         """Term numbers of a text for :meth:`search`, repeated as the text repeats them; unknown terms are left out."""
@@ -240,7 +238,7 @@ class LexicalRetriever:
         terms = self.terms(query.text) if k else []
         if not terms:
             return Ranking.empty()
-        return top_k(self._score(terms), k, mask=self._mask(query.filter))
+        return top_k(self._score(terms), k, mask=self.snapshot.allowed(query.filter))
 
     def _score(self, terms: Sequence[QueryTerm]) -> Float32Array:
         scores = np.zeros(self.snapshot.size, np.float32)
@@ -259,22 +257,13 @@ class LexicalRetriever:
                         ) from error
         return scores
 
-    def _mask(self, condition: Filter | None) -> BoolArray | None:
-        """Documents that may be returned: live, and passing the filter."""
-        mask = self.snapshot.allowed(condition)
-        for base, segment in zip(self.snapshot.bases, self.snapshot.segments, strict=True):
-            if segment.live is not None:
-                mask = np.ones(self.snapshot.size, np.bool_) if mask is None else mask.copy()
-                mask[int(base) : int(base) + len(segment.live)] &= segment.live
-        return mask
-
     def explain(self, query: Query, ord_: int) -> Explanation:
         """Why the document has its score: one branch a matching term.
 
         Raises:
             QueryError: If there is no such ordinal.
         """
-        mask = self._mask(query.filter)
+        mask = self.snapshot.allowed(query.filter)
         if not 0 <= ord_ < self.snapshot.size:
             raise QueryError(f"ordinal {ord_}", expected=f"0 to {self.snapshot.size - 1}")
         if mask is not None and not mask[ord_]:

@@ -71,10 +71,12 @@ class FakeSnapshot:
     analyzer: Analyzer
 
     def allowed(self, condition: Filter | None) -> BoolArray | None:
+        parts = [np.ones(s.postings.num_docs, np.bool_) if s.live is None else s.live for s in self.segments]
+        live = np.concatenate([np.empty(0, np.bool_), *parts])
         if condition is None:
-            return None
+            return None if all(s.live is None for s in self.segments) else live
         assert isinstance(condition, Only)
-        return np.array([i in condition.ords for i in range(self.size)], np.bool_)
+        return live & np.array([i in condition.ords for i in range(self.size)], np.bool_)
 
     def ids(self, ords: Int32Array) -> list[str]:
         return [f"d{ord_}" for ord_ in ords.tolist()]
