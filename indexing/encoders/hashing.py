@@ -7,13 +7,12 @@ close. It knows nothing of meaning: a bag of words in a fixed number of dimensio
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from hashlib import blake2b
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
+from twindex.indexing.encoders.word_features import WordFeatures, words
 from twindex.indexing.encoding import EncoderInfo
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.types import Float32Array
@@ -22,17 +21,6 @@ from twindex.indexing.types import Float32Array
 VERSION: Final = 1
 MIN_DIM: Final = 8
 MAX_DIM: Final = 65_536
-#: Weights are dyadic, so their sums are exact in float64 and the order of addition cannot matter.
-WORD_WEIGHT: Final = 1.0
-GRAM_WEIGHT: Final = 0.25
-GRAM: Final = 3
-#: Words whose features are remembered; beyond it the memory starts anew.
-MEMORY: Final = 1 << 16
-
-_WORD = re.compile(r"\w+")
-
-#: Buckets and signed weights of one word.
-Features = tuple[tuple[int, float], ...]
 
 
 class HashingEncoder:
@@ -49,7 +37,7 @@ class HashingEncoder:
         if not MIN_DIM <= dim <= MAX_DIM:
             raise ConfigError(f"hashing encoder of {dim} dimensions", expected=f"a number from {MIN_DIM} to {MAX_DIM}")
         self._dim = dim
-        self._memory: dict[str, Features] = {}
+        self._features = WordFeatures(self._bucket)
         # Hashing reads every word; max_length 0 says that there is no limit in tokens.
         self._info = EncoderInfo(name=f"hashing:{dim}", fingerprint=f"hashing/v{VERSION}/{dim}", dim=dim, max_length=0)
 
@@ -79,8 +67,8 @@ class HashingEncoder:
 
     def _vector(self, text: str) -> Float32Array:
         counts = [0.0] * self._dim
-        for word in _words(text):
-            for bucket, weight in self._features(word):
+        for word in words(text) or [text]:  # so that nothing encodes to zero
+            for bucket, weight in self._features.of(word):
                 counts[bucket] += weight
         vector = np.asarray(counts, np.float64)
         norm = float(np.sqrt((vector * vector).sum()))
@@ -88,27 +76,5 @@ class HashingEncoder:
             vector[0], norm = 1.0, 1.0
         return (vector / norm).astype(np.float32)
 
-    def _features(self, word: str) -> Features:
-        known = self._memory.get(word)
-        if known is None:
-            if len(self._memory) >= MEMORY:
-                self._memory = {}
-            known = self._memory[word] = tuple(self._hash(word))
-        return known
-
-    def _hash(self, word: str) -> Iterator[tuple[int, float]]:
-        yield self._bucket(f"w{word}", WORD_WEIGHT)
-        padded = f"<{word}>"
-        for start in range(len(padded) - GRAM + 1):
-            yield self._bucket(f"g{padded[start : start + GRAM]}", GRAM_WEIGHT)
-
-    def _bucket(self, feature: str, weight: float) -> tuple[int, float]:
-        # blake2b, as Python's hash() of strings differs between processes.
-        digest = blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        number = int.from_bytes(digest, "little")
+    def _bucket(self, number: int, weight: float) -> tuple[int, float]:
         return (number >> 1) % self._dim, weight if number & 1 else -weight
-
-
-def _words(text: str) -> list[str]:
-    """Words in lower case; the text itself where it has none, so that nothing encodes to zero."""
-    return _WORD.findall(text.lower()) or [text]

@@ -9,29 +9,18 @@ meaning. Queries weigh their words alone, and by a number that the word's hash g
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterator, Sequence
-from hashlib import blake2b
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
+from twindex.indexing.encoders.word_features import WordFeatures, number, words
 from twindex.indexing.encoding import SparseEncoderInfo, SparseRows
 from twindex.indexing.types import Float32Array, Int32Array
 
 #: Raised whenever the same text would get another vector.
 VERSION: Final = 1
-WORD_WEIGHT: Final = 1.0
-GRAM_WEIGHT: Final = 0.25
-GRAM: Final = 3
 MAX_WEIGHT: Final = 4.0
-#: Words whose features are remembered; beyond it the memory starts anew.
-MEMORY: Final = 1 << 16
-
-_WORD = re.compile(r"\w+")
-
-#: Dimensions of one word, with what each counts; the word's own comes first.
-Features = tuple[tuple[int, float], ...]
 
 
 class SparseHashingEncoder:
@@ -47,7 +36,7 @@ class SparseHashingEncoder:
     def __init__(self, vocabulary: int = 4096) -> None:
         name, fingerprint = f"sparse-hashing:{vocabulary}", f"sparse-hashing/v{VERSION}/{vocabulary}"
         self._info = SparseEncoderInfo(name, fingerprint, vocabulary, MAX_WEIGHT)
-        self._memory: dict[str, Features] = {}
+        self._features = WordFeatures(lambda feature, weight: (feature % vocabulary, weight))
 
     @property
     def info(self) -> SparseEncoderInfo:
@@ -69,34 +58,15 @@ class SparseHashingEncoder:
         Shapes: int32[m], float32[m].
         """
         found: dict[int, float] = {}
-        for word in _WORD.findall(text.lower()):
-            dimension = self._features(word)[0][0]
-            found[dimension] = found.get(dimension, 0.0) + 0.5 + _number(f"i{word}") % 64 / 32
+        for word in words(text):
+            dimension = self._features.of(word)[0][0]
+            found[dimension] = found.get(dimension, 0.0) + 0.5 + number(f"i{word}") % 64 / 32
         ids = sorted(found)
         return np.array(ids, np.int32), np.array([found[dimension] for dimension in ids], np.float32)
 
     def _document(self, text: str) -> dict[int, float]:
         counts: dict[int, float] = {}
-        for word in _WORD.findall(text.lower()):
-            for dimension, weight in self._features(word):
+        for word in words(text):
+            for dimension, weight in self._features.of(word):
                 counts[dimension] = counts.get(dimension, 0.0) + weight
         return {dimension: min(math.log1p(count), MAX_WEIGHT) for dimension, count in counts.items()}
-
-    def _features(self, word: str) -> Features:
-        known = self._memory.get(word)
-        if known is None:
-            if len(self._memory) >= MEMORY:
-                self._memory = {}
-            known = self._memory[word] = tuple(self._hash(word))
-        return known
-
-    def _hash(self, word: str) -> Iterator[tuple[int, float]]:
-        yield _number(f"w{word}") % self._info.vocabulary, WORD_WEIGHT
-        padded = f"<{word}>"
-        for start in range(len(padded) - GRAM + 1):
-            yield _number(f"g{padded[start : start + GRAM]}") % self._info.vocabulary, GRAM_WEIGHT
-
-
-def _number(feature: str) -> int:
-    # blake2b, as Python's hash() of strings differs between processes.
-    return int.from_bytes(blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")

@@ -9,7 +9,7 @@ from typing import Final
 from twindex.indexing.encoders.bert_weights import BertShape
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.optional import load
-from twindex.indexing.training.torch_door import Parameters, Tensor, functional, torch
+from twindex.indexing.training.torch_door import Parameters, Tensor, functional
 
 WORDS: Final = "embeddings.word_embeddings.weight"
 MINILM: Final = BertShape(layers=6, heads=12, hidden=384)
@@ -87,8 +87,3 @@ def _linear(weights: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
 def _norm(weights: Mapping[str, Tensor], name: str, x: Tensor, shape: BertShape) -> Tensor:
     size = (shape.hidden,)
     return functional.layer_norm(x, size, weights[f"{name}.weight"], weights[f"{name}.bias"], shape.epsilon)
-
-
-def trainable(weights: Parameters, device: str) -> Parameters:
-    """The same weights as float32 leaves on a device, ready for an optimiser."""
-    return {name: value.detach().to(device, torch.float32).requires_grad_() for name, value in weights.items()}

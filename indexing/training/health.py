@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from twindex.indexing.errors import TwindexError
-from twindex.indexing.training.torch_door import Tensor, torch
+from twindex.indexing.training.torch_door import Tensor
 
 #: Non-zeros a document below which the sparse side counts as dead, and the share of the vocabulary above which
 #: it counts as dense.
@@ -35,12 +35,6 @@ def sparse_figures(vectors: Tensor, queries: Tensor) -> dict[str, float]:
         "postings_per_1000": 1000.0 * float((documents * asked).sum()),
         "largest": float(vectors.max()) if vectors.numel() else 0.0,
     }
-
-
-def gradient_norm(parameters: Mapping[str, Tensor]) -> float:
-    """Length of all gradients together."""
-    norms = [value.grad.norm() for value in parameters.values() if value.grad is not None]
-    return float(torch.stack(norms).norm()) if norms else 0.0
 
 
 def check(figures: Mapping[str, float], *, vocabulary: int, step: int) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -80,8 +79,3 @@ def load_idf(path: Path) -> Float32Array:
     if not bool(np.isfinite(weights).all()) or float(weights.min()) < 0:
         raise ConfigError(f"{path} has a weight below 0 or not finite", expected="idf weights of 0 or more")
     return weights
-
-
-def idf_digest(weights: Float32Array) -> str:
-    """sha256 of the weights' little-endian float32 bytes."""
-    return sha256(np.ascontiguousarray(weights, "<f4").tobytes()).hexdigest()

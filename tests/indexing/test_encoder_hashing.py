@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.contracts.encoder_kit import TEXTS, EncoderKit
-from twindex.indexing.encoders import hashing
+from twindex.indexing.encoders import word_features
 from twindex.indexing.encoders.hashing import HashingEncoder
 from twindex.indexing.encoding import Encoder
 from twindex.indexing.errors import ConfigError
@@ -41,10 +41,10 @@ def test_counts_add_up_and_order_of_words_does_not_matter() -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hashing, "MEMORY", 10)
+    monkeypatch.setattr(word_features, "MEMORY", 10)
     encoder, text = HashingEncoder(32), " ".join(f"word{i}" for i in range(35))
     first = encoder.encode_documents([text])
-    assert len(encoder._memory) <= 10
+    assert len(encoder._features._memory) <= 10
     assert np.array_equal(first, encoder.encode_documents([text]))
 
 
