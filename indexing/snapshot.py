@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -132,6 +132,10 @@ class Snapshot:
         """Passages, in the order of ``ords``: int32[n]."""
         return self._gather(ords, lambda segment, local: segment.store.passages(local))
 
+    def records(self, ords: Int32Array) -> list[dict[str, Any]]:
+        """Stored records of passages (keys as in FORMAT.md; no passage id), in the order of ``ords``: int32[n]."""
+        return self._gather(ords, lambda segment, local: segment.store.records(local))
+
     def allowed(self, filter: Filter | None = None) -> BoolArray | None:  # noqa: A002, RUF100 - the contract's name
         """Which ordinals are live and match the filter: bool[size], perhaps read-only; None if all are.
 
@@ -180,6 +184,8 @@ class Snapshot:
                 f"ordinals {int(wanted.min())} to {int(wanted.max())}",
                 expected=f"0 to {self.size - 1}, those of this snapshot",
             )
+        if len(self.segments) == 1:
+            return fetch(self.segments[0], wanted)
         owners = np.searchsorted(self.bases, wanted, side="right") - 1
         found: dict[int, Iterator[T]] = {}
         for number in np.unique(owners).tolist():

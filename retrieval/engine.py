@@ -27,6 +27,7 @@ from twindex.retrieval.bm25 import BM25
 from twindex.retrieval.dense import DenseConfig
 from twindex.retrieval.hybrid import Fused, HybridRetriever
 from twindex.retrieval.profile import DEFAULT, Profile, Recipe
+from twindex.retrieval.ranked import Ranked
 from twindex.retrieval.rerank import RerankedRetriever
 from twindex.retrieval.results import Hit, SearchResult
 from twindex.retrieval.rollup import deepen
@@ -161,23 +162,46 @@ class Searcher:
             FilterError: As above.
             MissingError: As above.
         """
-        check_k(k)
         started = time.perf_counter()
+        with self.ranked(texts, k=k, mode=mode, filter=filter, rollup=rollup, start=start, recipe=recipe) as found:
+            hits = [_hits(one, explain=explain) for one in found]
+        took = 1000 * (time.perf_counter() - started) / max(len(texts), 1)
+        return [
+            SearchResult(text, one.mode, tuple(rows), took, one.notes, one.fusion())
+            for text, rows, one in zip(texts, hits, found)
+        ]
+
+    @contextmanager
+    def ranked(
+        self,
+        texts: Sequence[str],
+        /,
+        *,
+        k: int = 10,
+        mode: Mode = "hybrid",
+        filter: Filter | str | None = None,  # noqa: A002 - the word that users know
+        rollup: bool = True,
+        start: int = 0,
+        recipe: Recipe | None = None,
+    ) -> Iterator[list[Ranked]]:
+        """The same searches as rankings, one a query, with their snapshot, which stays open for the block.
+
+        Raises:
+            QueryError: As above.
+            FilterError: As above.
+            MissingError: As above.
+        """
+        check_k(k)
         condition = parse_filter(filter) if isinstance(filter, str) else filter
         queries = [Query(text, condition) for text in texts]
         with self._use() as view:
             used, notes = view.effective(as_mode(mode))
             retriever = self._reranked(view, used, recipe)
             found = self._retrieve(view, retriever, queries, k, rollup=rollup and view.chunked)
-            hits = [
-                self._hits(view, retriever, query, _after(ranking, start), fused, explain=explain, rollup=rollup)
+            yield [
+                Ranked(query, used, notes, _after(ranking, start), rollup, view, retriever, fused)
                 for query, (ranking, fused) in zip(queries, found)
             ]
-        took = 1000 * (time.perf_counter() - started) / max(len(texts), 1)
-        return [
-            SearchResult(text, used, tuple(rows), took, notes, _fusion(view, fused))
-            for text, rows, (_, fused) in zip(texts, hits, found)
-        ]
 
     def retriever(self, mode: Mode = "hybrid") -> Retriever:
         """The retriever of a mode over the present snapshot: rankings of passages, for evaluation.
@@ -261,40 +285,6 @@ class Searcher:
         parts: list[Fused | None] = [*fused] or [None] * len(rankings)
         return list(zip(rankings, parts))
 
-    def _hits(
-        self,
-        view: View,
-        retriever: Retriever,
-        query: Query,
-        ranking: Ranking,
-        fused: Fused | None,
-        *,
-        explain: bool,
-        rollup: bool,
-    ) -> list[Hit]:
-        passages = view.snapshot.passages(ranking.ords)
-        ords = ranking.ords.tolist()
-        ranks = _ranks(view, fused, ords)
-        reasons: list[Explanation | None] = [None] * len(ords)
-        if explain:
-            reasons = [_reason(retriever, query, ord_, fused) for ord_ in ords]
-        return [
-            Hit(
-                id=passage.doc_id if rollup else passage.id,
-                doc_id=passage.doc_id,
-                passage_id=passage.id,
-                score=float(score),
-                title=passage.title,
-                text=passage.text,
-                start=passage.start,
-                end=passage.end,
-                metadata=passage.metadata,
-                explanation=reason,
-                ranks=places,
-            )
-            for passage, score, reason, places in zip(passages, ranking.scores.tolist(), reasons, ranks)
-        ]
-
 
 class _EncoderSource:
     """The encoder of queries: the one given, or the one that the index names, found at its first use."""
@@ -337,22 +327,22 @@ def _after(ranking: Ranking, start: int) -> Ranking:
     return Ranking(ranking.ords[start:], ranking.scores[start:]) if start else ranking
 
 
-def _ranks(view: View, fused: Fused | None, ords: Sequence[int]) -> list[dict[str, int]]:
-    if fused is None:
-        return [{} for _ in ords]
-    places = [
-        (leg.name, {ord_: i for i, ord_ in enumerate(ranking.ords.tolist(), 1)})
-        for leg, ranking in zip(view.hybrid.legs, fused.legs)
+def _hits(found: Ranked, *, explain: bool) -> list[Hit]:
+    passages = found.snapshot.passages(found.ranking.ords)
+    reasons: Sequence[Explanation | None] = found.explanations() if explain else [None] * len(passages)
+    return [
+        Hit(
+            id=passage.doc_id if found.rollup else passage.id,
+            doc_id=passage.doc_id,
+            passage_id=passage.id,
+            score=float(score),
+            title=passage.title,
+            text=passage.text,
+            start=passage.start,
+            end=passage.end,
+            metadata=passage.metadata,
+            explanation=reason,
+            ranks=places,
+        )
+        for passage, score, reason, places in zip(passages, found.ranking.scores.tolist(), reasons, found.ranks())
     ]
-    return [{name: at[ord_] for name, at in places if ord_ in at} for ord_ in ords]
-
-
-def _reason(retriever: Retriever, query: Query, ord_: int, fused: Fused | None) -> Explanation:
-    if isinstance(retriever, HybridRetriever) and fused is not None:
-        return retriever.explain_fused(query, ord_, fused)
-    return retriever.explain(query, ord_)
-
-
-def _fusion(view: View, fused: Fused | None) -> dict[str, object] | None:
-    """The settings that a hybrid search used, to be echoed."""
-    return None if fused is None else {**fused.recipe.to_dict(), "depth": view.profile.depth}

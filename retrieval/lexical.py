@@ -202,6 +202,11 @@ class LexicalRetriever:
         """
         return self._fast.force()
 
+    @property
+    def compiled(self) -> bool:
+        """Whether the compiled engine is laid out, so that no call has to wait for that."""
+        return self._fast.ready is not None
+
     def plan(self, query: Query | str, k: int) -> Choice:
         """How the query would be answered now, and why.
 

@@ -81,6 +81,9 @@ class View:
             MissingError: If the encoder of the vectors is not here.
             FingerprintError: If it is another one.
         """
+        made: Retriever | None = self.__dict__.get(mode)  # by the name of its property; without waiting for others
+        if made is not None:
+            return made
         with self._making:
             if mode == "sparse":
                 return self.sparse

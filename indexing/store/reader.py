@@ -30,6 +30,8 @@ from twindex.indexing.types import BoolArray, Int32Array, Int64Array, Passage, U
 
 #: Results of filters that are remembered; a segment never changes, so they stay right.
 REMEMBERED: Final = 32
+#: Keys of a stored record.
+FIELDS: Final = frozenset({"doc_id", "title", "text", "start", "end", "metadata"})
 T = TypeVar("T")
 
 
@@ -67,6 +69,10 @@ class StoreReader:
         """Passages, in the order of ``local``: int[n]."""
         ids = iter(self.ids(local))
         return self._records.map(local, lambda data: Passage(id=next(ids), **_record(data)))
+
+    def records(self, local: Int32Array | Int64Array) -> list[dict[str, Any]]:
+        """Stored records, in the order of ``local``: int[n]; each has every key of :data:`FIELDS` and no other."""
+        return self._records.map(local, _checked)
 
     def find(self, doc_id: str) -> Int32Array:
         """Local ordinals of all passages of the document, ascending: int32[n]; deleted ones included.
@@ -167,6 +173,13 @@ class _Blob:
 
 def _record(data: bytes) -> dict[str, Any]:
     record: dict[str, Any] = json.loads(_text(data))
+    return record
+
+
+def _checked(data: bytes) -> dict[str, Any]:
+    record = _record(data)
+    if record.keys() != FIELDS:
+        raise KeyError(f"keys {sorted(record)}")
     return record
 
 
