@@ -10,24 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from twindex.indexing.analysis.pool import AnalysisPool
-from twindex.indexing.config import IndexConfig
 from twindex.indexing.directory import FileDirectory
-from twindex.indexing.encoding import Encoder, SparseEncoder, SparseRows
-from twindex.indexing.errors import ConfigError
+from twindex.indexing.encoding import SparseRows
+from twindex.indexing.expansion.building import ExpansionBuilder
 from twindex.indexing.files import segment_name
 from twindex.indexing.manifest import SEGMENT_FOLDER
 from twindex.indexing.postings import ImpactsBuilder, PostingsBuilder
-from twindex.indexing.report import PhaseSeconds
-from twindex.indexing.sparse_cache import SparseCache
 from twindex.indexing.store import StoreWriter
+from twindex.indexing.tools import BuildTools
 from twindex.indexing.types import BoolArray, Float32Array, Passage
-from twindex.indexing.vector_cache import VectorCache
 from twindex.indexing.vectors import VectorWriter, build_hnsw
 from twindex.indexing.working import WorkingSegment
 
@@ -37,33 +32,17 @@ SHARD: Final = 1024
 SHARD_CHARS: Final = 1 << 24
 
 
-@dataclass(frozen=True, slots=True)
-class BuildTools:
-    """What turns texts into terms and vectors, shared by the segments of a transaction.
-
-    ``encoder`` and ``sparse_encoder`` are None where the index has no such leg, or the writer was not given them;
-    the caches are there where the encoders are.
-    """
-
-    analysis: AnalysisPool
-    phases: PhaseSeconds
-    encoder: Encoder | None = None
-    cache: VectorCache | None = None
-    sparse_encoder: SparseEncoder | None = None
-    sparse_cache: SparseCache | None = None
-
-
 class SegmentBuilder:
     """Writes the files of one new segment; :meth:`finish` gives it to the transaction.
 
     Args:
         directory: The index directory.
         number: The segment's number.
-        config: Settings of the index.
-        tools: Analyzer and encoders.
+        tools: Settings of the index, analyzer, encoders and expansions.
     """
 
-    def __init__(self, directory: FileDirectory, number: int, *, config: IndexConfig, tools: BuildTools) -> None:
+    def __init__(self, directory: FileDirectory, number: int, *, tools: BuildTools) -> None:
+        config = tools.config
         self.name = segment_name(number)
         self.size = 0
         self.chars = 0
@@ -82,6 +61,8 @@ class SegmentBuilder:
             ImpactsBuilder(path, vocabulary=sparse.vocabulary, scale=sparse.scale) if sparse is not None else None
         )
         self._pool = ThreadPoolExecutor(1, "twindex-encode") if dense is not None or sparse is not None else None
+        expands = config.expansion is not None
+        self.expansion = ExpansionBuilder(path, tools=tools, pool=self._pool) if expands else None
         self._buffer: list[Passage] = []
         self._rows: list[SparseRows] = []
         self._waiting = 0
@@ -144,6 +125,8 @@ class SegmentBuilder:
                 self._vectors.finish()
                 if self._config.vector_kind == "hnsw":
                     build_hnsw(self._path, self._vectors_dim(), self._config.hnsw)
+        if self.expansion is not None:
+            self.expansion.finish()
         self._stop()
         return WorkingSegment(self._directory, self.name, size=self.size, documents=len(self._spans), live=self._live())
 
@@ -151,6 +134,8 @@ class SegmentBuilder:
         """Stops without completing the files; the caller removes them."""
         self._stop()
         self._store.close()
+        if self.expansion is not None:
+            self.expansion.abandon()
         if self._vectors is not None:
             self._vectors.close()
 
@@ -161,14 +146,18 @@ class SegmentBuilder:
         rows, self._rows = self._rows, []
         texts = [passage.contents for passage in shard]
         batches = self._terms.submit(texts)
-        encoded = self._pool.submit(self._encode, texts) if self._vectors is not None and self._pool else None
-        sparse = self._pool.submit(self._encode_sparse, texts, rows) if self._impacts and self._pool else None
+        encoded = self._pool.submit(self._tools.encode, texts) if self._vectors is not None and self._pool else None
+        sparse = self._pool.submit(self._sparse, texts, rows) if self._impacts and self._pool else None
+        if self.expansion is not None:
+            self.expansion.submit(texts)
         with self._tools.phases.timed("storing"):
             self._store.add(shard)
         with self._tools.phases.timed("inversion"):
             for batch in batches:
                 self._postings.add(batch)
         self._take_vectors(encoded, sparse)
+        if self.expansion is not None:
+            self.expansion.take()
 
     def _take_vectors(self, encoded: Future[Float32Array] | None, sparse: Future[SparseRows] | None) -> None:
         if encoded is not None and self._vectors is not None:
@@ -178,21 +167,8 @@ class SegmentBuilder:
             with self._tools.phases.timed("inversion"):
                 self._impacts.add(found)
 
-    def _encode(self, texts: list[str]) -> Float32Array:
-        tools = self._tools
-        if tools.encoder is None or tools.cache is None:
-            raise missing_encoder(self._config.encoder.name if self._config.encoder else "", "encoder")
-        with tools.phases.timed("encoding"):
-            return tools.cache.encode(texts, tools.encoder)
-
-    def _encode_sparse(self, texts: list[str], rows: list[SparseRows]) -> SparseRows:
-        if rows:
-            return SparseRows.concatenate(rows)
-        tools, info = self._tools, self._config.sparse_encoder
-        if tools.sparse_encoder is None or tools.sparse_cache is None:
-            raise missing_encoder(info.name if info else "", "sparse_encoder")
-        with tools.phases.timed("encoding"):
-            return tools.sparse_cache.encode(texts, tools.sparse_encoder)
+    def _sparse(self, texts: list[str], rows: list[SparseRows]) -> SparseRows:
+        return SparseRows.concatenate(rows) if rows else self._tools.encode_sparse(texts)
 
     def _live(self) -> BoolArray | None:
         if not self._dead:
@@ -208,12 +184,3 @@ class SegmentBuilder:
     def _stop(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True)
-
-
-def missing_encoder(name: str, argument: str) -> ConfigError:
-    """The error for documents that cannot be encoded."""
-    return ConfigError(
-        "documents added to an index with vectors, without an encoder",
-        expected=f"the encoder {name!r}",
-        remedy=f"give {argument}=... when the writer is made",
-    )

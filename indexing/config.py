@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from twindex.indexing.chunking import ChunkConfig
 from twindex.indexing.encoding import EncoderInfo, SparseEncoderInfo
 from twindex.indexing.errors import ConfigError
+from twindex.indexing.expansion.info import ExpansionInfo
 from twindex.indexing.vectors import HnswConfig
 
 VectorKind = Literal["flat", "hnsw"]
@@ -17,6 +18,8 @@ VECTOR_KINDS: Final = ("flat", "hnsw")
 MAX_PASSAGES: Final = 2**31 - 1
 #: Passages a segment, unless told otherwise.
 SEGMENT_DOCS: Final = 250_000
+#: Settings that a manifest names only where they are there.
+OPTIONAL: Final = frozenset({"sparse_encoder", "expansion"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,8 @@ class IndexConfig:
     without vectors. ``segment_docs`` and ``segment_chars``: a segment is closed when it holds that many
     passages or that many characters of text, whichever comes first (never inside a document).
     ``vector_kind``: "flat" is exact; "hnsw" adds a graph with the parameters ``hnsw``. ``sparse_encoder``: identity
-    of the learned-sparse encoder, None for an index without impacts.
+    of the learned-sparse encoder, None for an index without impacts. ``expansion``: which generated queries stand
+    beside the passages, None for an index without them.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -41,6 +45,7 @@ class IndexConfig:
     vector_kind: VectorKind = "flat"
     hnsw: HnswConfig = field(default_factory=HnswConfig)
     sparse_encoder: SparseEncoderInfo | None = None
+    expansion: ExpansionInfo | None = None
 
     def __post_init__(self) -> None:
         if not self.analyzer:
@@ -53,8 +58,8 @@ class IndexConfig:
             raise ConfigError(f"vector kind {self.vector_kind!r}", expected="flat or hnsw")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for the manifest; a learned-sparse leg that is not there is not named."""
-        sparse = {} if self.sparse_encoder is None else {"sparse_encoder": self.sparse_encoder.to_dict()}
+        """Plain values for the manifest; of the optional parts (:data:`OPTIONAL`) those that are there."""
+        parts = {name: getattr(self, name) for name in OPTIONAL}
         return {
             "analyzer": self.analyzer,
             "encoder": None if self.encoder is None else self.encoder.to_dict(),
@@ -63,7 +68,7 @@ class IndexConfig:
             "segment_chars": self.segment_chars,
             "vector_kind": self.vector_kind,
             "hnsw": self.hnsw.to_dict(),
-            **sparse,
+            **{name: part.to_dict() for name, part in parts.items() if part is not None},
         }
 
     @classmethod
@@ -74,10 +79,10 @@ class IndexConfig:
             ConfigError: If a key is missing, unknown, or has an impossible value.
         """
         names = {f.name for f in fields(cls)}
-        if set(values) | {"sparse_encoder"} != names:
-            odd = sorted(names ^ (set(values) | {"sparse_encoder"}))
+        if set(values) | OPTIONAL != names:
+            odd = sorted(names ^ (set(values) | OPTIONAL))
             raise ConfigError(f"index settings with {', '.join(odd)} missing or unknown")
-        encoder, sparse = values["encoder"], values.get("sparse_encoder")
+        encoder, sparse, expansion = values["encoder"], values.get("sparse_encoder"), values.get("expansion")
         try:
             return cls(
                 analyzer=str(values["analyzer"]),
@@ -88,6 +93,7 @@ class IndexConfig:
                 vector_kind=values["vector_kind"],
                 hnsw=HnswConfig(**values["hnsw"]),
                 sparse_encoder=None if sparse is None else SparseEncoderInfo(**sparse),
+                expansion=None if expansion is None else ExpansionInfo.from_dict(expansion),
             )
         except (TypeError, ValueError) as error:
             raise ConfigError(f"index settings that cannot be read: {error}") from error

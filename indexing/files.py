@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from twindex.indexing.directory import Directory
 from twindex.indexing.errors import CorruptIndexError
+from twindex.indexing.expansion.layout import FOLDER, QUERY_FILE, QUERY_OFFSET_FILE, QUERY_PTR_FILE
 from twindex.indexing.manifest import DTYPE_BYTES, FileEntry, SegmentEntry, sorted_files
 
 
@@ -43,6 +44,14 @@ FILE_KINDS: Final[dict[str, FileKind]] = {
     "vec.f32": FileKind("dense", "vectors", "f4"),
     "hnsw.faiss": FileKind("dense", "graph", "bytes"),
 }
+#: Files of the folder of expansions that no other leg has; the others are those of the legs that they belong to.
+QUERY_KINDS: Final[dict[str, FileKind]] = {
+    QUERY_FILE: FileKind("expansion", "queries", "bytes"),
+    QUERY_OFFSET_FILE: FileKind("expansion", "query_offsets", "u8"),
+    QUERY_PTR_FILE: FileKind("expansion", "query_pointers", "u8"),
+}
+#: Legs that stand in the folder of expansions as well, under the name "expansion." and their own.
+EXPANDED_LEGS: Final = ("bm25", "impact", "dense")
 LIVE: Final = FileKind("deletion", "live", "u1")
 DF: Final = FileKind("deletion", "frequencies", "u4")
 
@@ -73,7 +82,22 @@ def kind_of(name: str) -> FileKind | None:
     """What a file of a segment is for; None if this release does not write such a file."""
     if is_deletion(name):
         return LIVE if name.startswith("live-") else DF
+    if name.startswith(f"{FOLDER}/"):
+        return _expansion_kind(name.removeprefix(f"{FOLDER}/"))
     return FILE_KINDS.get(name)
+
+
+def _expansion_kind(name: str) -> FileKind | None:
+    kind = FILE_KINDS.get(name)
+    if kind is None or kind.leg not in EXPANDED_LEGS:
+        return QUERY_KINDS.get(name)
+    return kind._replace(leg=f"expansion.{kind.leg}")
+
+
+def own_names(directory: Directory, folder: str) -> list[str]:
+    """Names of the files of a segment's folder, those of its expansions included, those of its deletions not."""
+    names = [name for name in directory.names(folder) if name != FOLDER and not is_deletion(name)]
+    return [*names, *(f"{FOLDER}/{name}" for name in directory.names(f"{folder}/{FOLDER}"))]
 
 
 def describe(directory: Directory, folder: str, names: Iterable[str]) -> tuple[FileEntry, ...]:

@@ -12,13 +12,14 @@ from typing import Any, Final
 from twindex.indexing.config import IndexConfig
 from twindex.indexing.directory import Directory
 from twindex.indexing.errors import ConfigError, CorruptIndexError, FormatVersionError, IndexNotFoundError
+from twindex.indexing.expansion.layout import FOLDER
 
 #: The format version that this release writes.
 FORMAT_VERSION: Final = 1
 #: The oldest format version that this release reads.
 OLDEST_READABLE: Final = 1
 #: Optional features that this release can read when a manifest requires them.
-KNOWN_FEATURES: Final[frozenset[str]] = frozenset()
+KNOWN_FEATURES: Final[frozenset[str]] = frozenset({"expansion"})
 
 MANIFEST_FILE: Final = "manifest.json"
 SEGMENT_FOLDER: Final = "segments"
@@ -28,6 +29,8 @@ DTYPE_BYTES: Final = {"u1": 1, "u4": 4, "u8": 8, "f4": 4, "bytes": 1}
 
 _RESTORE: Final = "restore the index from a copy, or build it again"
 _SEGMENT_NAME: Final = re.compile(r"s[0-9]{6,}")
+#: A plain name, or one in the folder of expansions.
+_FILE_NAME: Final = re.compile(rf"(?:{FOLDER}/)?[^./][^/]*")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -44,8 +47,8 @@ class FileEntry:
     sha256: str
 
     def __post_init__(self) -> None:
-        if not self.name or "/" in self.name or self.name.startswith("."):
-            raise ConfigError(f"file name {self.name!r}", expected="a plain name")
+        if not _FILE_NAME.fullmatch(self.name):
+            raise ConfigError(f"file name {self.name!r}", expected=f"a plain name, or one in the folder {FOLDER}")
         if self.dtype not in DTYPE_BYTES or self.count * DTYPE_BYTES[self.dtype] != self.bytes:
             raise ConfigError(f"{self.name}: {self.count} x {self.dtype} in {self.bytes} bytes")
         if self.count < 0 or not _SHA256.fullmatch(self.sha256):
@@ -168,6 +171,11 @@ class Manifest:
             return _from_dict(values)
         except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise CorruptIndexError(f"{where} cannot be understood: {error}", remedy=_RESTORE) from error
+
+
+def features_of(config: IndexConfig) -> tuple[str, ...]:
+    """What a reader must know to read an index of these settings."""
+    return () if config.expansion is None else ("expansion",)
 
 
 def canonical(values: Mapping[str, Any]) -> bytes:

@@ -13,6 +13,7 @@ import numpy as np
 from twindex.indexing.config import IndexConfig
 from twindex.indexing.directory import FileDirectory
 from twindex.indexing.errors import ConfigError
+from twindex.indexing.expansion.merge import merge_expansions
 from twindex.indexing.files import check_unaltered, segment_name
 from twindex.indexing.manifest import SEGMENT_FOLDER
 from twindex.indexing.postings import ImpactReader, PostingsReader, merge_impacts, merge_postings
@@ -80,6 +81,9 @@ def merge_segments(
         merge_impacts([s.impacts for s in group], [s.live for s in group], path)
     if reorder:
         _write_order(path)
+    if config.expansion is not None:
+        readers = [s.expansion(config.encoder.dim if config.encoder is not None else None) for s in group]
+        merge_expansions(readers, [s.live for s in group], path, config)
     total = sum(segment.live_docs for segment in group)
     dim = config.encoder.dim if config.encoder is not None else None
     with ExitStack() as stack:

@@ -42,13 +42,21 @@ class PhaseSeconds:
 
 
 @dataclass(slots=True)
+class ExpansionCount:
+    """Generated queries that were indexed, and the passages that have at least one."""
+
+    queries: int = 0
+    passages: int = 0
+
+
+@dataclass(slots=True)
 class AddReport:
     """What one call of ``add`` did.
 
     ``documents`` and ``passages`` were added; of these documents, ``replaced`` took the place of one
     with the same id. ``duplicates`` were left out as already there. ``phases`` counts on until the commit, which
     closes the last segment; it is shared by all reports of one transaction. So is ``impacts``: the segments' accounts
-    of their learned-sparse leg, complete after the commit.
+    of their learned-sparse leg, complete after the commit; and so is ``expansion``.
     """
 
     documents: int = 0
@@ -57,6 +65,7 @@ class AddReport:
     duplicates: int = 0
     phases: PhaseSeconds = field(default_factory=PhaseSeconds, compare=False)
     impacts: list[ImpactFacts] = field(default_factory=list, compare=False)
+    expansion: ExpansionCount | None = field(default=None, compare=False)
 
     @property
     def read(self) -> int:
@@ -64,11 +73,13 @@ class AddReport:
         return self.documents + self.duplicates
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; ``impacts`` in sum, and only for an index that has them."""
+        """Plain values, for JSON; ``impacts`` in sum, and as ``expansion`` only for an index that has them."""
         values: dict[str, Any] = {name: getattr(self, name) for name in _COUNTS}
         values["phases"] = {name: round(seconds, 3) for name, seconds in asdict(self.phases).items()}
         if self.impacts:
             values["impacts"] = ImpactFacts.total(self.impacts).summary()
+        if self.expansion is not None:
+            values["expansion"] = asdict(self.expansion)
         return values
 
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from twindex.indexing.directory import FileDirectory
 from twindex.indexing.errors import CorruptIndexError
+from twindex.indexing.expansion.layout import FOLDER, QUERY_PTR_FILE
+from twindex.indexing.expansion.reader import ExpansionReader
 from twindex.indexing.files import check_sizes, df_file, live_file
 from twindex.indexing.lock import Lease
 from twindex.indexing.manifest import SegmentEntry
@@ -116,6 +118,13 @@ class Segment:
         if self._dim is None or self.entry.file(VECTOR_FILE) is None:
             return None
         return VectorReader(self._folder, self._dim, size=self.size)
+
+    @cached_property
+    def expansion(self) -> ExpansionReader | None:
+        """The generated queries of its passages, those of deleted ones included; None in an index without them."""
+        if self.entry.file(f"{FOLDER}/{QUERY_PTR_FILE}") is None:
+            return None
+        return ExpansionReader(self._folder, size=self.size, dim=self._dim)
 
     def live_df(self, term_id: int) -> int:
         """Number of live passages that hold the term."""

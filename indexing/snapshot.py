@@ -15,6 +15,7 @@ from twindex.indexing.analysis.base import Analyzer
 from twindex.indexing.directory import FileDirectory
 from twindex.indexing.encoding import Encoder, EncoderInfo, SparseEncoder, SparseEncoderInfo
 from twindex.indexing.errors import CorruptIndexError, FingerprintError, UsageError
+from twindex.indexing.expansion.info import ExpansionInfo
 from twindex.indexing.filter_sql import check_fields
 from twindex.indexing.filters import Filter
 from twindex.indexing.manifest import MANIFEST_FILE, Manifest, read_manifest
@@ -96,6 +97,11 @@ class Snapshot:
     def sparse_encoder_info(self) -> SparseEncoderInfo | None:
         """The encoder of the learned-sparse leg; None for an index without one."""
         return self.manifest.config.sparse_encoder
+
+    @property
+    def expansion_info(self) -> ExpansionInfo | None:
+        """Which generated queries stand beside the passages; None for an index without them."""
+        return self.manifest.config.expansion
 
     def is_current(self) -> bool:
         """Whether no commit has happened since this snapshot was opened."""

@@ -14,19 +14,21 @@ import numpy as np
 
 from twindex.indexing.analysis.base import Analyzer
 from twindex.indexing.analysis.pool import AnalysisPool
-from twindex.indexing.build import BuildTools, SegmentBuilder, missing_encoder
+from twindex.indexing.build import SegmentBuilder
 from twindex.indexing.chunking import make_chunker
 from twindex.indexing.config import MAX_PASSAGES, IndexConfig
 from twindex.indexing.directory import FileDirectory
 from twindex.indexing.encoding import Encoder, SparseEncoder, SparseRows
 from twindex.indexing.errors import ConfigError, CorpusError, DuplicateIdError
+from twindex.indexing.expansion.info import QuerySource
 from twindex.indexing.manifest import Manifest, SegmentEntry
 from twindex.indexing.merge import merge_segments, plan_merge
 from twindex.indexing.postings import ImpactFacts
 from twindex.indexing.recovery import staging_name
-from twindex.indexing.report import AddReport, PhaseSeconds
+from twindex.indexing.report import AddReport, ExpansionCount, PhaseSeconds
 from twindex.indexing.sparse_cache import SparseCache
 from twindex.indexing.store import hash_doc_ids
+from twindex.indexing.tools import BuildTools, missing_encoder
 from twindex.indexing.types import Document, Progress, UInt64Array
 from twindex.indexing.vector_cache import VectorCache
 from twindex.indexing.working import WorkingSegment
@@ -51,6 +53,7 @@ class Transaction:
         encoder: Encoder of the dense leg; without it nothing can be added to an index with vectors.
         sparse_encoder: Encoder of the learned-sparse leg; without it only documents with their vectors can be added
             to an index with impacts.
+        expansions: Generated queries of the passages to be added; without it they have none.
         workers: Processes for analysis, this one included; None for as many as there are processors.
     """
 
@@ -63,18 +66,22 @@ class Transaction:
         analyzer: Analyzer,
         encoder: Encoder | None,
         sparse_encoder: SparseEncoder | None = None,
+        expansions: QuerySource | None = None,
         workers: int | None = None,
     ) -> None:
         #: Where the time of this transaction went.
         self.phases = PhaseSeconds()
         #: Accounts of the learned-sparse legs of the segments that were built.
         self.impacts: list[ImpactFacts] = []
+        #: Generated queries of the segments that were built; None in an index without them.
+        self.expansion = ExpansionCount() if config.expansion is not None else None
         self.next_segment = manifest.next_segment if manifest else 1
         self._directory = directory
         self._generation = manifest.generation + 1 if manifest else 1
         self._config = config
         self._encoder = encoder
         self._sparse_encoder = sparse_encoder
+        self._expansions = expansions
         # Next to an encoder, which keeps all processors busy, analysis takes no time worth a process.
         alone = encoder is None and sparse_encoder is None
         self._analysis = AnalysisPool(analyzer, workers=workers if alone else 1)
@@ -114,6 +121,10 @@ class Transaction:
             self._add(document, report, None if rows is None else rows.slice(row, row + 1))
             if self._builder is not None and self._builder.full:
                 _mark(self._flush(), hashes, suspects)
+
+    def report(self) -> AddReport:
+        """An empty report that shares what is counted for the whole transaction."""
+        return AddReport(phases=self.phases, impacts=self.impacts, expansion=self.expansion)
 
     def delete(self, doc_ids: Sequence[str]) -> int:
         """Deletes documents; the number of those that were there."""
@@ -201,24 +212,30 @@ class Transaction:
             raise missing_encoder(config.sparse_encoder.name, "sparse_encoder")
         if self._builder is None:
             self._tools = self._tools or self._make_tools()
-            self._builder = SegmentBuilder(self._directory, self._number(), config=config, tools=self._tools)
+            self._builder = SegmentBuilder(self._directory, self._number(), tools=self._tools)
         return self._builder
 
     def _make_tools(self) -> BuildTools:
         folder = self._directory.path(staging_name(self._generation))
         return BuildTools(
+            self._config,
             self._analysis,
             self.phases,
             self._encoder,
             VectorCache(folder, self._encoder.info) if self._encoder is not None else None,
             self._sparse_encoder,
             SparseCache(folder) if self._sparse_encoder is not None else None,
+            self._expansions,
         )
 
     def _flush(self) -> WorkingSegment:
         """The segment in work, finished."""
-        segment = self._open_builder().finish()
+        builder = self._open_builder()
+        segment = builder.finish()
         self._builder = None
+        if self.expansion is not None and builder.expansion is not None:
+            self.expansion.queries += builder.expansion.count
+            self.expansion.passages += builder.expansion.expanded
         if self._config.sparse_encoder is not None:
             self.impacts.append(segment.impacts.facts)
         self._segments.append(segment)

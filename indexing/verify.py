@@ -11,6 +11,8 @@ import numpy as np
 
 from twindex.indexing.directory import FileDirectory
 from twindex.indexing.errors import CorruptIndexError, TwindexError
+from twindex.indexing.expansion.layout import FOLDER, QUERY_OFFSET_FILE
+from twindex.indexing.expansion.reader import ExpansionReader
 from twindex.indexing.lock import Lease
 from twindex.indexing.manifest import Manifest, SegmentEntry, read_manifest
 from twindex.indexing.postings import ImpactFacts, live_df
@@ -106,6 +108,7 @@ def info(path: Path | str) -> dict[str, Any]:
         "vector_kind": config.vector_kind if config.encoder else None,
         "sparse_encoder": config.sparse_encoder.to_dict() if config.sparse_encoder else None,
         "impacts": _impact_facts(root, manifest),
+        "expansion": _expansion_facts(manifest),
         "chunking": config.chunking.to_dict(),
         "segments": segments,
     }
@@ -117,6 +120,16 @@ def _impact_facts(root: Path, manifest: Manifest) -> dict[str, Any] | None:
     if manifest.config.sparse_encoder is None or not folders:
         return None
     return ImpactFacts.total([read_facts(folder) for folder in folders]).summary()
+
+
+def _expansion_facts(manifest: Manifest) -> dict[str, Any] | None:
+    """Which queries were generated, how many there are, and what they take."""
+    info = manifest.config.expansion
+    if info is None:
+        return None
+    files = [file for entry in manifest.segments for file in entry.files if file.name.startswith(f"{FOLDER}/")]
+    offsets = [file.count - 1 for file in files if file.name == f"{FOLDER}/{QUERY_OFFSET_FILE}"]
+    return info.to_dict() | {"queries": sum(offsets), "bytes": sum(file.bytes for file in files)}
 
 
 def _segment_facts(entry: SegmentEntry) -> dict[str, Any]:
@@ -198,6 +211,19 @@ def _contradictions(segment: Segment) -> list[str]:
     _ = segment.order  # raises if it is no permutation
     if segment.impacts is not None:
         problems += segment.impacts.problems()
+    if segment.expansion is not None:
+        problems += _expansion_problems(segment.expansion)
     if segment.vectors is not None and len(segment.vectors.matrix) != segment.size:
         problems.append(f"{len(segment.vectors.matrix)} vectors for {segment.size} passages")
+    return problems
+
+
+def _expansion_problems(expansion: ExpansionReader) -> list[str]:
+    """Its readers raise what contradicts; here what they do not look at."""
+    problems = [] if expansion.impacts is None else expansion.impacts.problems()
+    docs = expansion.postings.docs
+    if len(docs) and int(docs.max()) >= expansion.size:
+        problems.append(f"queries of passage {int(docs.max())}, there are {expansion.size}")
+    if expansion.vectors is not None and len(expansion.vectors.matrix) != expansion.count:
+        problems.append(f"{len(expansion.vectors.matrix)} vectors of {expansion.count} queries")
     return problems

@@ -8,7 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from twindex.indexing.directory import FileDirectory
-from twindex.indexing.files import LIVE, check_sizes, check_unaltered, describe, df_file, is_deletion, live_file
+from twindex.indexing.expansion.reader import ExpansionReader
+from twindex.indexing.files import (
+    LIVE,
+    check_sizes,
+    check_unaltered,
+    describe,
+    df_file,
+    is_deletion,
+    live_file,
+    own_names,
+)
 from twindex.indexing.manifest import SEGMENT_FOLDER, FileEntry, SegmentEntry, sorted_files
 from twindex.indexing.postings import ImpactReader, PostingsReader, live_df
 from twindex.indexing.postings.layout import ORDER_FILE
@@ -99,6 +109,10 @@ class WorkingSegment:
         """Its learned-sparse inverted file; only in an index that has them."""
         return ImpactReader(self.path)
 
+    def expansion(self, dim: int | None) -> ExpansionReader:
+        """Its generated queries, with vectors of that length; only in an index that has them."""
+        return ExpansionReader(self.path, size=self.size, dim=dim)
+
     @cached_property
     def store(self) -> StoreReader:
         """Its documents."""
@@ -161,8 +175,7 @@ class WorkingSegment:
     def _own_files(self) -> tuple[FileEntry, ...]:
         if self.entry is not None:
             return tuple(file for file in self.entry.files if file.leg != LIVE.leg)
-        names = [name for name in self.directory.names(self.folder) if not is_deletion(name)]
-        return describe(self.directory, self.folder, names)
+        return describe(self.directory, self.folder, own_names(self.directory, self.folder))
 
     def _write_deletions(self, generation: int) -> tuple[FileEntry, ...]:
         live = self._mask()

@@ -18,8 +18,9 @@ from twindex.indexing.config import IndexConfig
 from twindex.indexing.directory import FileDirectory
 from twindex.indexing.encoding import Encoder, SparseEncoder, SparseRows
 from twindex.indexing.errors import ConfigError, IndexError_, LockedIndexError, UsageError
+from twindex.indexing.expansion.info import QuerySource, check_expansions
 from twindex.indexing.lock import WriterLock
-from twindex.indexing.manifest import MANIFEST_FILE, Manifest, read_manifest
+from twindex.indexing.manifest import MANIFEST_FILE, Manifest, features_of, read_manifest
 from twindex.indexing.recovery import check_vacant, tidy
 from twindex.indexing.report import AddReport
 from twindex.indexing.snapshot import check_analyzer, check_encoder, check_sparse_encoder
@@ -43,6 +44,7 @@ class IndexWriter:
         manifest: Manifest | None,
         encoder: Encoder | None,
         sparse_encoder: SparseEncoder | None = None,
+        expansions: QuerySource | None = None,
         workers: int | None = None,
     ) -> None:
         self.config = config
@@ -51,6 +53,7 @@ class IndexWriter:
         self._analyzer = analyzer
         self._encoder = encoder
         self._sparse_encoder = sparse_encoder
+        self._expansions = expansions
         self._workers = workers
         self._manifest = manifest
         self._closed = False
@@ -65,6 +68,7 @@ class IndexWriter:
         *,
         encoder: Encoder | None = None,
         sparse_encoder: SparseEncoder | None = None,
+        expansions: QuerySource | None = None,
         workers: int | None = None,
     ) -> IndexWriter:
         """A writer of a new index. Nothing is an index before the first commit.
@@ -76,13 +80,15 @@ class IndexWriter:
             config: Settings, which stay for the life of the index.
             encoder: The encoder that ``config.encoder`` describes.
             sparse_encoder: The encoder that ``config.sparse_encoder`` describes.
+            expansions: The generated queries that ``config.expansion`` describes; passages that it does not know, and
+                all passages without it, have none.
             workers: Processes that analyse texts, this one included; None for one a processor. Small corpora are
                 analysed in this process, and so are those that are encoded as well.
 
         Raises:
             IndexExistsError: If there is an index, or something else.
             LockedIndexError: If another process builds there.
-            FingerprintError: If an encoder is not the one of the settings.
+            FingerprintError: If an encoder or the expansions are not those of the settings.
             ConfigError: If ``workers`` is below 1.
         """
         config = config or IndexConfig()
@@ -92,6 +98,7 @@ class IndexWriter:
             check_encoder(config.encoder, encoder, where=str(root))
         if sparse_encoder is not None:
             check_sparse_encoder(config.sparse_encoder, sparse_encoder, where=str(root))
+        check_expansions(config.expansion, expansions, where=str(root))
         _finish_interrupted(root)
         check_vacant(root)
         directory = FileDirectory(root, make=True)
@@ -107,6 +114,7 @@ class IndexWriter:
                 manifest=None,
                 encoder=encoder,
                 sparse_encoder=sparse_encoder,
+                expansions=expansions,
                 workers=workers,
             )
         except BaseException:
@@ -120,6 +128,7 @@ class IndexWriter:
         *,
         encoder: Encoder | None = None,
         sparse_encoder: SparseEncoder | None = None,
+        expansions: QuerySource | None = None,
         workers: int | None = None,
     ) -> IndexWriter:
         """A writer of an index that has been committed at least once.
@@ -128,13 +137,14 @@ class IndexWriter:
             path: Folder of the index.
             encoder: Needed to add documents to an index that has vectors.
             sparse_encoder: Needed to add texts to an index that has impacts.
+            expansions: See :meth:`create`.
             workers: See :meth:`create`.
 
         Raises:
             IndexNotFoundError: If there is no index.
             LockedIndexError: If another process writes.
             CorruptIndexError, FormatVersionError: If the manifest cannot be read.
-            FingerprintError: If the analyzer or an encoder differs from the index's.
+            FingerprintError: If the analyzer, an encoder or the expansions differ from the index's.
             ConfigError: If ``workers`` is below 1.
         """
         root = Path(path)
@@ -148,6 +158,7 @@ class IndexWriter:
                 check_encoder(manifest.config.encoder, encoder, where=str(root))
             if sparse_encoder is not None:
                 check_sparse_encoder(manifest.config.sparse_encoder, sparse_encoder, where=str(root))
+            check_expansions(manifest.config.expansion, expansions, where=str(root))
             tidy(directory, manifest)
             return cls(
                 directory,
@@ -157,6 +168,7 @@ class IndexWriter:
                 manifest=manifest,
                 encoder=encoder,
                 sparse_encoder=sparse_encoder,
+                expansions=expansions,
                 workers=workers,
             )
         except BaseException:
@@ -192,7 +204,7 @@ class IndexWriter:
         _check_policy(on_duplicate)
         total = getattr(documents, "total", None)
         with self._step() as transaction:
-            report = AddReport(phases=transaction.phases, impacts=transaction.impacts)
+            report = transaction.report()
             for batch in batches(documents):
                 transaction.add(batch, on_duplicate, report)
                 progress("indexing", report.read, total)
@@ -222,7 +234,7 @@ class IndexWriter:
             )
         rows.check(config.sparse_encoder.vocabulary, len(documents))
         with self._step() as transaction:
-            report = AddReport(phases=transaction.phases, impacts=transaction.impacts)
+            report = transaction.report()
             for start in range(0, len(documents), BATCH):
                 batch = documents[start : start + BATCH]
                 transaction.add(batch, on_duplicate, report, rows.slice(start, start + len(batch)))
@@ -281,6 +293,7 @@ class IndexWriter:
                     generation=generation,
                     next_segment=transaction.next_segment,
                     segments=entries,
+                    required_features=features_of(self.config),
                 )
                 self._directory.replace(MANIFEST_FILE, manifest.to_bytes())
             self._manifest = manifest
@@ -319,6 +332,7 @@ class IndexWriter:
             analyzer=self._analyzer,
             encoder=self._encoder,
             sparse_encoder=self._sparse_encoder,
+            expansions=self._expansions,
             workers=self._workers,
         )
 

@@ -112,6 +112,7 @@ def _copy(source: Path, entry: SegmentEntry, target: FileDirectory, name: str) -
     folder = target.path(f"segments/{name}")
     folder.mkdir(parents=True)
     for file in entry.files:
+        (folder / file.name).parent.mkdir(exist_ok=True)  # the names of expansions have a folder in them
         shutil.copyfile(source / entry.folder / file.name, folder / file.name)
         yield file.bytes
 

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.indexing.builds import digest, document, documents, encoder, environment, ids_of
+from tests.indexing.expansions import MadeUpQueries
 from twindex.indexing import build as building
 from twindex.indexing.config import IndexConfig
 from twindex.indexing.directory import FileDirectory
@@ -72,13 +73,13 @@ def generation_of(path: Path) -> int:
 
 def history(path: Path, model: CountingEncoder) -> None:
     """Three commits. Run again after a death it goes on from the last of them."""
-    sparse = SparseHashingEncoder(64)
-    config = IndexConfig(encoder=model.info, sparse_encoder=sparse.info, segment_docs=100)
+    sparse, queries = SparseHashingEncoder(64), MadeUpQueries()
+    config = IndexConfig(encoder=model.info, sparse_encoder=sparse.info, segment_docs=100, expansion=queries.info)
     if generation_of(path) == 0:
-        with IndexWriter.create(path, config, encoder=model, sparse_encoder=sparse) as writer:
+        with IndexWriter.create(path, config, encoder=model, sparse_encoder=sparse, expansions=queries) as writer:
             writer.add(documents(180))
             writer.commit()
-    with IndexWriter.open(path, encoder=model, sparse_encoder=sparse) as writer:
+    with IndexWriter.open(path, encoder=model, sparse_encoder=sparse, expansions=queries) as writer:
         if writer.generation == 1:
             writer.add((document(n, 1) for n in range(150, 240)), on_duplicate="replace")
             writer.delete([f"d{n}" for n in range(0, 60, 3)])

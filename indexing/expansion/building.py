@@ -1,0 +1,159 @@
+"""Writes what a segment holds of the queries that were generated for its passages.
+
+The folder ``x`` of a segment has the same files as the segment itself, over the queries: an inverted file in which
+each passage's queries are one document, impacts of them, and one vector a query; and the queries themselves.
+``FORMAT.md`` describes them byte by byte.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from twindex.indexing.encoding import SparseRows
+from twindex.indexing.expansion.layout import FOLDER, QUERY_FILE, QUERY_OFFSET_FILE, QUERY_PTR_FILE, SEPARATOR
+from twindex.indexing.postings import ImpactsBuilder, PostingsBuilder
+from twindex.indexing.tools import BuildTools
+from twindex.indexing.types import Int64Array
+from twindex.indexing.vectors import VectorWriter, build_hnsw
+
+#: Queries that are encoded at once: what a crash can cost, and what is held in memory.
+ENCODED: Final = 4096
+
+
+class QueryWriter:
+    """Appends the queries of passages to the files that explanations read.
+
+    Args:
+        folder: The segment's folder of expansions, which exists.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = (folder / QUERY_FILE).open("wb")
+        self._sizes: list[int] = []
+        self._counts: list[int] = []
+
+    @property
+    def count(self) -> int:
+        """Queries added so far."""
+        return len(self._sizes)
+
+    def add(self, queries: tuple[str, ...]) -> None:
+        """The queries of the next passage."""
+        encoded = [query.encode("utf-8", "surrogatepass") for query in queries]
+        self._file.write(b"".join(encoded))
+        self._sizes += map(len, encoded)
+        self._counts.append(len(queries))
+
+    def finish(self) -> None:
+        """Completes the files."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        for name, steps in ((QUERY_OFFSET_FILE, self._sizes), (QUERY_PTR_FILE, self._counts)):
+            pointers = np.zeros(len(steps) + 1, "<u8")
+            np.cumsum(steps, out=pointers[1:])
+            pointers.tofile(self._folder / name)
+
+    def close(self) -> None:
+        """Closes the file without completing it."""
+        self._file.close()
+
+
+class ExpansionBuilder:
+    """Passages in, shard by shard in order; the folder of expansions of one segment out.
+
+    Args:
+        segment: The segment's folder, which exists.
+        tools: Analyzer, encoders, and the queries.
+        pool: The thread that encodes; None in an index without encoders.
+    """
+
+    def __init__(self, segment: Path, *, tools: BuildTools, pool: ThreadPoolExecutor | None) -> None:
+        self._tools = tools
+        self._pool = pool
+        self._folder = segment / FOLDER
+        self._folder.mkdir()
+        self._terms = tools.analysis.stream(tools.phases)
+        self._postings = PostingsBuilder(self._folder)
+        self._queries = QueryWriter(self._folder)
+        config = tools.config
+        dense, sparse = config.encoder, config.sparse_encoder
+        self._vectors = VectorWriter(self._folder, dense.dim) if dense is not None else None
+        self._impacts = None
+        if sparse is not None:
+            self._impacts = ImpactsBuilder(self._folder, vocabulary=sparse.vocabulary, scale=sparse.scale)
+        self._shard: list[tuple[str, ...]] = []
+        #: Passages that have at least one query.
+        self.expanded = 0
+
+    @property
+    def count(self) -> int:
+        """Queries of the segment so far."""
+        return self._queries.count
+
+    def submit(self, texts: list[str]) -> None:
+        """Looks up the queries of a shard and begins their analysis; :meth:`take` must follow."""
+        source = self._tools.expansions
+        queries = [() if source is None else tuple(source.queries(text)) for text in texts]
+        self._shard = queries
+        batches = self._terms.submit([SEPARATOR.join(some) for some in queries])
+        with self._tools.phases.timed("inversion"):
+            for batch in batches:
+                self._postings.add(batch)
+
+    def take(self) -> None:
+        """Writes what was submitted."""
+        queries, self._shard = self._shard, []
+        with self._tools.phases.timed("storing"):
+            for some in queries:
+                self._queries.add(some)
+                self.expanded += bool(some)
+        flat = list(chain.from_iterable(queries))
+        if self._vectors is not None and self._pool is not None:
+            for start in range(0, len(flat), ENCODED):
+                self._vectors.add(self._pool.submit(self._tools.encode, flat[start : start + ENCODED]).result())
+        if self._impacts is not None and self._pool is not None:
+            there = np.array([bool(some) for some in queries], np.bool_)
+            texts = [SEPARATOR.join(some) for some in queries if some]
+            rows = self._pool.submit(self._tools.encode_sparse, texts).result() if texts else None
+            with self._tools.phases.timed("inversion"):
+                self._impacts.add(_spread(rows, np.flatnonzero(there), len(queries)))
+
+    def finish(self) -> None:
+        """Completes the files."""
+        for batch in self._terms.drain():
+            with self._tools.phases.timed("inversion"):
+                self._postings.add(batch)
+        config = self._tools.config
+        with self._tools.phases.timed("writing"):
+            self._postings.finish(self._terms.vocabulary)
+            self._queries.finish()
+            if self._impacts is not None:
+                self._impacts.finish()
+            if self._vectors is not None:
+                self._vectors.finish()
+                if config.encoder is not None and config.vector_kind == "hnsw":
+                    build_hnsw(self._folder, config.encoder.dim, config.hnsw)
+
+    def abandon(self) -> None:
+        """Stops without completing the files."""
+        self._queries.close()
+        if self._vectors is not None:
+            self._vectors.close()
+
+
+def _spread(rows: SparseRows | None, places: Int64Array, count: int) -> SparseRows:
+    """The rows at their places among ``count``; those between are empty."""
+    sizes = np.zeros(count, np.int64)
+    if rows is None:
+        empty = np.empty(0, np.int32), np.empty(0, np.float32)
+        return SparseRows(np.zeros(count + 1, np.int64), *empty)
+    sizes[places] = np.diff(rows.ptr)
+    return SparseRows(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), rows.ids, rows.weights)
