@@ -211,13 +211,16 @@ def weights_of(config: BM25, idf: Float32Array, boosts: Int64Array) -> tuple[Flo
 
     Shapes: ``idf`` float32[n]; ``boosts`` int64[n]; results float32[n].
     """
+    factor, bonus = factors_of(config)
     weights = boosts.astype(np.float32) * idf
-    bonuses = np.zeros(len(weights), np.float32)
-    if config.variant == "bm25+":
-        bonuses = weights * np.float32(_delta(config))
-    if config.variant in ("atire", "bm25l", "bm25+"):
-        weights = weights * np.float32(config.k1 + 1)
-    return weights, bonuses
+    bonuses = weights * np.float32(bonus)
+    return weights * np.float32(factor), bonuses
+
+
+def factors_of(config: BM25) -> tuple[float, float]:
+    """What boost times idf is multiplied with for the weight and for the bonus of a term; float32 values."""
+    factor = config.k1 + 1 if config.variant in ("atire", "bm25l", "bm25+") else 1.0
+    return float(np.float32(factor)), float(np.float32(_delta(config) if config.variant == "bm25+" else 0.0))
 
 
 def _delta(config: BM25) -> float:

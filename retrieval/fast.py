@@ -6,86 +6,29 @@ learned-sparse impacts; ``lexical.py`` and ``impact.py`` bring snapshots, analyz
 
 from __future__ import annotations
 
-import importlib
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cache
-from types import ModuleType
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twindex.indexing.errors import ConfigError, QueryError
-from twindex.indexing.types import BoolArray, Float32Array, Int32Array, Int64Array, UInt8Array, UInt32Array
-from twindex.retrieval.bm25 import BM25
-from twindex.retrieval.fast_arrays import check_sizes, unsigned, weighted_terms
-from twindex.retrieval.fast_plan import Choice, Strategy, check_strategy, choose, costs
-from twindex.retrieval.image import Frequencies, Image, Terms, bind, bm25_image, impact_image
-from twindex.retrieval.types import Ranking, check_k
+from twindex.indexing.types import BoolArray, Float32Array, Int64Array, UInt8Array, UInt32Array
+from twindex.retrieval.bm25 import BM25, factors_of
+from twindex.retrieval.fast_arrays import Hits, Job, Masks, check_sizes, unsigned
+from twindex.retrieval.fast_plan import COSTS, GIVEN, Choice, Float64Array, Strategy, check_strategy
+from twindex.retrieval.fast_room import Workplaces, kernels
+from twindex.retrieval.image import Frequencies, Image, Plan, bm25_image, impact_image, rank_of
+from twindex.retrieval.types import check_k
 
-#: Documents of a window: their sums fill a quarter (16 bits, scan) or half (float32, exhaustive) of a usual
-#: second-level cache. The scan takes up to twice as many at once if that is all there are.
-WINDOW: Final = 66_048
-#: Documents that are folded into one; see ``kernels.py``.
-LANES: Final = 16
-#: Keys hold this number less the ordinal in their lower half; see ``kernels.py``.
-LAST: Final = (1 << 31) - 1
 #: Parts of a batch per thread, so that a slow part does not keep the others waiting.
-PARTS: Final = 4
-
-
-class Kernels(NamedTuple):
-    """The compiled modules."""
-
-    shared: ModuleType
-    scan: ModuleType
-    image: ModuleType
-
-
-@cache
-def kernels() -> Kernels:
-    """The compiled modules, loaded at the first call.
-
-    Raises:
-        MissingExtraError: If numba is not installed.
-    """
-    names = ("kernels", "kernels_scan", "kernels_image")
-    return Kernels(*(importlib.import_module(f"twindex.retrieval.{name}") for name in names))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Hits:
-    """Answers to a batch. Beyond ``counts[i]`` a row has no meaning (ordinal 0, score 0).
-
-    ``proven``: the answer is the exact one. ``scanned``: which strategy a query took.
-    Shapes: ``ords`` int32[queries, k], ``scores`` float32[queries, k], ``counts`` int64[queries], ``proven``
-    bool[queries], ``scanned`` bool[queries].
-    """
-
-    ords: Int32Array
-    scores: Float32Array
-    counts: Int64Array
-    proven: BoolArray
-    scanned: BoolArray
-
-    def ranking(self, i: int) -> Ranking:
-        """The hits of query i."""
-        n = int(self.counts[i])
-        return Ranking(self.ords[i, :n].copy(), self.scores[i, :n].copy())
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Masks:
-    """Filters of a batch: ``masks``, True = may be returned; ``of``: the row of each query, -1 = no filter.
-
-    Shapes: ``masks`` bool[filters, documents]; ``of`` int64[queries].
-    """
-
-    masks: BoolArray
-    of: Int64Array
+PARTS: Final = 8
+NO_WEIGHTS: Final = np.empty(0, np.float32)
+NO_MASKS: Final = np.zeros((1, 0), np.bool_)
+NO_SHARES: Final = np.ones(1)
 
 
 class FastIndex:
@@ -98,6 +41,12 @@ class FastIndex:
     def __init__(self, image: Image, config: BM25 | None) -> None:
         self.image = image
         self.config = config
+        self._lists = kernels().table.lists_table(image.lists)
+        factor, bonus = factors_of(config or BM25())
+        sizes = np.array([image.size, int(image.lists.impact)])
+        self._facts = (sizes, np.array([image.lists.first, image.norm, factor, bonus]), COSTS)
+        self._plans: dict[int, tuple[Plan, Int64Array]] = {}
+        self._places = Workplaces(image.size)
         self._pools: dict[int, ThreadPoolExecutor] = {}
         self._lock = threading.Lock()
 
@@ -244,10 +193,21 @@ class FastIndex:
         check_strategy(strategy)
         if not relax >= 1:
             raise QueryError(f"relax = {relax}", expected="1 (exact) or more")
-        terms, edges = self._terms(np.asarray(ids), np.asarray(ends, np.int64), weights)
-        hits = _empty(len(edges) - 1, k)
+        terms: Int64Array = np.ascontiguousarray(ids, np.int64)
+        edges: Int64Array = np.ascontiguousarray(ends, np.int64)
+        hits = Hits.empty(len(edges) - 1, k)
         if k and len(edges) > 1 and self.size:
-            self._run(terms, edges, hits, threads or os.cpu_count() or 1, strategy, relax, masks)
+            given = GIVEN["scan" if relax > 1 else strategy]
+            job = Job(
+                terms,
+                edges,
+                self._weights(terms, weights),
+                given,
+                float(relax),
+                *self._masks(masks, len(edges) - 1),
+                hits,
+            )
+            self._run(job, threads or os.cpu_count() or 1)
         return hits
 
     def plan(self, ids: NDArray[Any], k: int, *, weights: NDArray[Any] | None = None) -> Choice:
@@ -257,8 +217,17 @@ class FastIndex:
             ids: Term numbers of the query.
             k: Hits.
             weights: As in :meth:`search`.
+
+        Raises:
+            QueryError: As :meth:`search`.
         """
-        return choose(self.image, self._terms(np.asarray(ids), np.array([0, len(ids)]), weights)[0], check_k(k))
+        terms: Int64Array = np.ascontiguousarray(ids, np.int64)
+        place = self._places.take(check_k(k), len(terms))
+        tables = (self._lists, self._plan(k), place.table)
+        numbers, refused = kernels().batch.estimate(terms, self._weights(terms, weights), k, *tables, *self._facts)
+        self._places.leave(place)
+        self._check(refused, terms)
+        return Choice.between(*numbers)
 
     def close(self) -> None:
         """Ends the threads; the next search with several starts new ones."""
@@ -267,112 +236,70 @@ class FastIndex:
         for pool in pools.values():
             pool.shutdown()
 
-    def _terms(self, ids: NDArray[Any], ends: Int64Array, weights: NDArray[Any] | None) -> tuple[Terms, Int64Array]:
-        if len(ids) and int(ids.max()) >= len(self.image.greatest):
+    def _weights(self, ids: Int64Array, weights: NDArray[Any] | None) -> Float32Array:
+        if self.config is not None:
+            if weights is not None:
+                raise QueryError("weights for BM25", expected="terms repeated as often as they count")
+            return NO_WEIGHTS
+        if weights is None or len(weights) != len(ids):
+            raise QueryError("no weight for each term", expected="as many weights as term numbers")
+        return np.ascontiguousarray(weights, np.float32)
+
+    def _masks(self, masks: Masks | None, queries: int) -> tuple[BoolArray, Int64Array, Float64Array]:
+        """Filters, the filter of each query, and the share of the documents that each lets through."""
+        if masks is None or not masks.masks.size:
+            return NO_MASKS, np.full(queries, -1, np.int64), NO_SHARES
+        given, of = np.ascontiguousarray(masks.masks, np.bool_), np.ascontiguousarray(masks.of, np.int64)
+        if given.shape[1] != self.size or int(of.max(initial=-1)) >= len(given):
+            raise QueryError(
+                f"filters of {given.shape[1]} documents, numbered up to {int(of.max(initial=-1))}",
+                expected=f"{self.size} documents, numbers below {len(given)}",
+            )
+        return given, of, given.mean(axis=1)
+
+    def _run(self, job: Job, threads: int) -> None:
+        queries = len(job.ends) - 1
+        if threads == 1 or queries == 1:
+            self._part(job, 0, queries)
+            return
+        parts = min(queries, threads * PARTS)
+        cuts = [queries * i // parts for i in range(parts + 1)]
+        list(self._pool(threads).map(partial(self._part, job), cuts[:-1], cuts[1:]))
+
+    def _part(self, job: Job, first: int, last: int) -> None:
+        """Answers some consecutive queries on this thread."""
+        ends = job.ends
+        longest = len(job.ids) if last - first == 1 else int(np.diff(ends[first : last + 1]).max())
+        k = job.hits.ords.shape[1]
+        place = self._places.take(k, longest)
+        tables = (self._lists, self._plan(k), place.table)
+        refused = kernels().batch.answer(*job[:3], first, last, *job[3:8], *tables, *self._facts, *job.hits.arrays)
+        self._places.leave(place)
+        self._check(refused, job.ids)
+
+    def _check(self, refused: int, ids: Int64Array) -> None:
+        """Nothing, if the compiled code did not refuse a query."""
+        if not refused:
+            return
+        batch = kernels().batch
+        if refused == batch.UNKNOWN_TERM:
             raise QueryError(f"term number {int(ids.max())}", expected=f"below {len(self.image.greatest)}")
-        if self.config is None:
-            return weighted_terms(ids, ends, weights)
-        if weights is not None:
-            raise QueryError("weights for BM25", expected="terms repeated as often as they count")
-        out_ids, boosts = np.empty(len(ids), np.int64), np.empty(len(ids), np.int64)
-        edges = kernels().shared.prepare(np.asarray(ids, np.int64), ends, out_ids, boosts)
-        n = int(edges[-1])
-        return bind(self.image, out_ids[:n], boosts[:n], self.config), edges
+        if refused == batch.BAD_WEIGHT:
+            raise QueryError("a weight that is negative or not finite", expected="finite numbers of 0 or more")
+        if refused == batch.TERM_TWICE:
+            raise QueryError("a term twice in a query", expected="distinct terms")
+        raise QueryError("ends that do not ascend within the terms", expected=f"0 to {len(ids)}, ascending")
 
-    def _run(
-        self,
-        terms: Terms,
-        ends: Int64Array,
-        hits: Hits,
-        threads: int,
-        strategy: Strategy,
-        relax: float,
-        masks: Masks | None,
-    ) -> None:
-        queries = len(ends) - 1
-        given = Masks(np.zeros((1, 0), np.bool_), np.full(queries, -1, np.int64))
-        if masks is not None and masks.masks.size:
-            given = Masks(np.ascontiguousarray(masks.masks, np.bool_), np.ascontiguousarray(masks.of, np.int64))
-        scanned = np.full(queries, strategy == "scan" or relax > 1)
-        if strategy == "auto" and relax == 1:
-            share = np.append(given.masks.mean(axis=1) if given.masks.size else np.ones(len(given.masks)), 1.0)
-            scanned = costs(self.image, terms, ends, hits.ords.shape[1], share[given.of]).scanned
-        hits.scanned[:] = scanned
-        jobs = [
-            (taken, which)
-            for taken, name in ((True, "scan"), (False, "exhaustive"))
-            for which in _parts(np.flatnonzero(scanned == taken), threads)
-        ]
-
-        def work(job: tuple[bool, Int64Array]) -> None:
-            self._part(job[0], job[1], terms, ends, hits, relax, given)
-
-        if threads == 1 or len(jobs) < 2:
-            for job in jobs:
-                work(job)
-        else:
-            list(self._pool(threads).map(work, jobs))
-
-    def _part(
-        self, scan: bool, which: Int64Array, terms: Terms, ends: Int64Array, hits: Hits, relax: float, masks: Masks
-    ) -> None:
-        """Answers some queries by one strategy."""
-        part, edges = _select(terms, ends, which)
-        k = hits.ords.shape[1]
-        keys, proven = np.zeros((len(which), k), np.int64), np.ones(len(which), np.bool_)
-        image, plan, of = self.image.lists, self.image.plan(k), masks.of[which]
-        if scan:
-            work = np.zeros(4, np.int64)
-            window = _rounded(self.size if self.size <= 2 * WINDOW else WINDOW)
-            kernels().scan.scan(part, edges, image, plan, window, masks.masks, of, relax, keys, proven, work)
-        else:
-            sums = np.zeros(_rounded(min(self.size, WINDOW)), np.float32)
-            kernels().shared.exhaustive(part, edges, image, plan, masks.masks, of, sums, sums.view(np.int32), keys)
-        keys.sort(axis=1)
-        keys = keys[:, ::-1]
-        found = keys > 0
-        hits.ords[which] = np.where(found, LAST - (keys & 0xFFFFFFFF), 0)
-        hits.scores[which] = (keys >> 32).astype(np.int32).view(np.float32)
-        hits.counts[which], hits.proven[which] = found.sum(axis=1), proven
+    def _plan(self, k: int) -> Int64Array:
+        """The table of the plan for k hits; it and its arrays are kept."""
+        rank = rank_of(k)
+        if rank not in self._plans:
+            plan = self.image.plan(k)
+            self._plans[rank] = plan, kernels().table.plan_table(plan, self.image.idf)
+        return self._plans[rank][1]
 
     def _pool(self, threads: int) -> ThreadPoolExecutor:
         with self._lock:
             if threads not in self._pools:
                 self._pools[threads] = ThreadPoolExecutor(threads, "twindex-sparse")
             return self._pools[threads]
-
-
-def _rounded(window: int) -> int:
-    """At least so many documents: whole lanes, whose distance is no multiple of a page of memory.
-
-    Otherwise the documents that are folded together would compete for the same lines of the cache.
-    """
-    lane = -(-window // LANES)
-    return LANES * (lane + 24 if lane % 256 == 0 else lane)
-
-
-def _empty(queries: int, k: int) -> Hits:
-    return Hits(
-        np.zeros((queries, k), np.int32),
-        np.zeros((queries, k), np.float32),
-        np.zeros(queries, np.int64),
-        np.ones(queries, np.bool_),
-        np.zeros(queries, np.bool_),
-    )
-
-
-def _parts(which: Int64Array, threads: int) -> list[Int64Array]:
-    """Consecutive parts of about equal size; one for one thread."""
-    if not len(which):
-        return []
-    return np.array_split(which, 1 if threads == 1 else min(len(which), threads * PARTS))
-
-
-def _select(terms: Terms, ends: Int64Array, which: Int64Array) -> tuple[Terms, Int64Array]:
-    """The terms of some of the queries."""
-    if len(which) == len(ends) - 1:
-        return terms, ends
-    number = ends[which + 1] - ends[which]
-    edges = np.concatenate([[0], np.cumsum(number)]).astype(np.int64)
-    at = np.repeat(ends[which] - edges[:-1], number) + np.arange(edges[-1])
-    return Terms(*(one[at] for one in terms)), edges

@@ -1,37 +1,87 @@
-"""Plain arrays taken in by the compiled engine: checked, sorted, and given the kind that its kernels know."""
+"""What goes into the compiled engine and what comes out: plain arrays, checked and of the kind that kernels know."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twindex.indexing.errors import ConfigError, QueryError
-from twindex.indexing.types import Int64Array, UInt32Array
-from twindex.retrieval.image import Terms
+from twindex.indexing.errors import ConfigError
+from twindex.indexing.types import BoolArray, Float32Array, Int32Array, Int64Array, UInt32Array
+from twindex.retrieval.fast_plan import Float64Array
+from twindex.retrieval.types import Ranking
 
 
-def weighted_terms(ids: NDArray[Any], ends: Int64Array, weights: NDArray[Any] | None) -> tuple[Terms, Int64Array]:
-    """Terms of impact queries, ascending within each query; those of weight 0 and negative numbers dropped.
+@dataclass(frozen=True, slots=True, eq=False)
+class Hits:
+    """Answers to a batch. Beyond ``counts[i]`` a row has no meaning (ordinal 0, score 0).
 
-    Raises:
-        QueryError: If weights are missing, negative or not finite, or a query names a term twice.
+    Shapes: ``ords`` int32[queries, k], ``scores`` float32[queries, k], ``counts`` int64[queries], ``flags`` bool[2,
+    queries]: :attr:`proven` and :attr:`scanned`.
     """
-    if weights is None or len(weights) != len(ids):
-        raise QueryError("no weight for each term", expected="as many weights as term numbers")
-    real = np.asarray(weights, np.float32)
-    if not bool(np.all(real >= 0) & np.all(np.isfinite(real))):
-        raise QueryError("a weight that is negative or not finite", expected="finite numbers of 0 or more")
-    owner = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
-    keep = np.flatnonzero((ids >= 0) & (real > 0))
-    order = keep[np.lexsort((ids[keep], owner[keep]))]
-    own, numbers = owner[order], ids[order].astype(np.int64)
-    if bool(np.any((own[1:] == own[:-1]) & (numbers[1:] == numbers[:-1]))):
-        raise QueryError("a term twice in a query", expected="distinct terms")
-    edges = np.searchsorted(own, np.arange(len(ends))).astype(np.int64)
-    zeros = np.zeros(len(order), np.float32)
-    return Terms(numbers, real[order], zeros, zeros), edges
+
+    ords: Int32Array
+    scores: Float32Array
+    counts: Int64Array
+    flags: BoolArray
+
+    @classmethod
+    def empty(cls, queries: int, k: int) -> Hits:
+        """No hits yet."""
+        flags = np.zeros((2, queries), np.bool_)
+        flags[0] = True
+        return cls(
+            np.zeros((queries, k), np.int32), np.zeros((queries, k), np.float32), np.zeros(queries, np.int64), flags
+        )
+
+    @property
+    def arrays(self) -> tuple[Int32Array, Float32Array, Int64Array, BoolArray]:
+        """All of them, in order."""
+        return self.ords, self.scores, self.counts, self.flags
+
+    @property
+    def proven(self) -> BoolArray:
+        """Whether each answer is the exact one for sure: bool[queries]."""
+        proven: BoolArray = self.flags[0]
+        return proven
+
+    @property
+    def scanned(self) -> BoolArray:
+        """Whether each query was answered by the scan: bool[queries]."""
+        scanned: BoolArray = self.flags[1]
+        return scanned
+
+    def ranking(self, i: int) -> Ranking:
+        """The hits of query i."""
+        n = int(self.counts[i])
+        return Ranking(self.ords[i, :n].copy(), self.scores[i, :n].copy())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Masks:
+    """Filters of a batch: ``masks``, True = may be returned; ``of``: the row of each query, -1 = no filter.
+
+    Shapes: ``masks`` bool[filters, documents]; ``of`` int64[queries].
+    """
+
+    masks: BoolArray
+    of: Int64Array
+
+
+class Job(NamedTuple):
+    """A batch as the compiled code takes it; names as in ``kernels_batch.answer``."""
+
+    ids: Int64Array
+    ends: Int64Array
+    weights: Float32Array
+    given: int
+    relax: float
+    masks: BoolArray
+    mask_of: Int64Array
+    passing: Float64Array
+    hits: Hits
 
 
 def unsigned(docs: NDArray[Any]) -> UInt32Array:

@@ -17,7 +17,8 @@ from twindex.indexing.errors import ConfigError
 from twindex.indexing.filters import Filter
 from twindex.indexing.optional import available
 from twindex.indexing.types import BoolArray, Int64Array
-from twindex.retrieval.fast import FastIndex, Hits, Masks
+from twindex.retrieval.fast import FastIndex
+from twindex.retrieval.fast_arrays import Hits, Masks
 from twindex.retrieval.types import Query, Ranking
 
 Engine = Literal["auto", "numpy", "compiled"]

@@ -7,6 +7,7 @@ besides. BM25's bytes depend on the snapshot's statistics, so an image belongs t
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final, NamedTuple
@@ -112,9 +113,14 @@ class Image:
 
     def plan(self, k: int) -> Plan:
         """The plan for k hits: with the values that k documents of each list reach, if they were kept."""
-        at = int(np.searchsorted(RANKS, k))
+        at = rank_of(k)
         kth = self.kth[at] if at < len(RANKS) else np.zeros(len(self.greatest), np.uint8)
         return Plan(self.row_of, self.greatest, kth, self.norm, int(self.lists.impact))
+
+
+def rank_of(k: int) -> int:
+    """Which of RANKS serves k hits; their number if none does."""
+    return bisect_left(RANKS, k)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -239,19 +245,3 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     view = np.ascontiguousarray(array).view(np.ndarray)
     view.flags.writeable = False
     return view
-
-
-def bind(image: Image, ids: Int64Array, boosts: Int64Array, config: BM25) -> Terms:
-    """Terms of BM25 queries. Contributions scale exactly by powers of two, so those need no new computation.
-
-    Args:
-        image: Where the terms are numbered.
-        ids: Term numbers.
-        boosts: How often the query names each, 1 or more.
-        config: Formula.
-
-    Shapes: ``ids`` int64[n]; ``boosts`` int64[n].
-    """
-    weights, bonuses = weights_of(config, image.idf[ids], boosts)
-    scales = np.where(boosts & (boosts - 1), 0, boosts).astype(np.float32)
-    return Terms(ids, weights, bonuses, scales)

@@ -1,4 +1,4 @@
-"""Compiled kernels that every strategy shares, and the exhaustive one. Imported through ``fast.py`` only.
+"""Compiled kernels that the strategies share, and the exhaustive one. Imported through ``fast.py`` only.
 
 Importing this module imports numba. Code is compiled at the first call and kept on disk. Kernels run without
 the interpreter's lock and write nothing but their output arguments, so that several may share one image.
@@ -15,7 +15,6 @@ from typing import Any, Final, TypeAlias, TypeVar
 import numpy as np
 
 from twindex.indexing.optional import load
-from twindex.retrieval.image import Terms
 
 _numba = load("numba", purpose="compiled sparse search")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -31,39 +30,11 @@ def jit(function: F) -> F:
 
 #: Documents of a window that are folded into one greatest sum before they are looked at: 1 + a multiple of 3.
 LANES: Final = 16
+#: Candidates of a window that wait at most, so that the bar rises soon.
+FLUSH: Final = 32
 #: Safety of bounds against float32 rounding: relative, far above what a sum of 1,000 terms can lose.
 MARGIN: Final = 1e-4
 LAST: Final = (1 << 31) - 1
-
-
-@jit
-def prepare(flat: A, ends: A, out_ids: A, out_boosts: A) -> A:
-    """Queries' term numbers sorted and counted, negative ones dropped; returns the new ends.
-
-    Shapes: ``flat`` integer[n]; ``ends`` int64[queries + 1]; ``out_ids`` int64[n]; ``out_boosts`` int64[n].
-    """
-    new = np.zeros(ends.size, np.int64)
-    n = 0
-    for q in range(ends.size - 1):
-        first = n
-        for z in range(ends[q], ends[q + 1]):
-            t = flat[z]
-            if t < 0:
-                continue
-            i = n
-            while i > first and out_ids[i - 1] > t:
-                i -= 1
-            if i > first and out_ids[i - 1] == t:
-                out_boosts[i - 1] += 1
-                continue
-            for j in range(n, i, -1):
-                out_ids[j] = out_ids[j - 1]
-                out_boosts[j] = out_boosts[j - 1]
-            out_ids[i] = t
-            out_boosts[i] = 1
-            n += 1
-        new[q + 1] = n
-    return new
 
 
 @jit
@@ -265,21 +236,6 @@ def collect(bits: A, base: A, mask: A, k: A, keys: A, n: A, least: A, tops: A, p
 
 
 @jit
-def part_of(batch: A, first: A, last: A) -> A:
-    """The terms of one query of a batch."""
-    return Terms(batch.ids[first:last], batch.weights[first:last], batch.bonuses[first:last], batch.scales[first:last])
-
-
-@jit
-def longest_of(ends: A) -> A:
-    """Terms of the longest query, at least 1."""
-    longest = 1
-    for q in range(ends.size - 1):
-        longest = max(longest, ends[q + 1] - ends[q])
-    return longest
-
-
-@jit
 def floor_of(query: A, plan: A) -> A:
     """A score that k documents exceed, known from single terms; 0 if none is."""
     floor = 0.0
@@ -292,29 +248,20 @@ def floor_of(query: A, plan: A) -> A:
 
 
 @jit
-def exhaustive(batch: A, ends: A, lists: A, plan: A, masks: A, mask_of: A, sums: A, bits: A, out: A) -> None:
-    """Every posting of every term.
+def exhaustive(query: A, lists: A, plan: A, mask: A, k: A, room: A) -> A:
+    """Every posting of every term; how many hits there are, their keys in front of ``room.keys``, in any order.
 
-    Shapes: ``ends`` int64[queries + 1]; ``masks`` bool[filters, documents]; ``mask_of`` int64[queries], -1 = no
-    filter; ``sums`` float32[span], zeros, and ``bits``, the same memory as int32; ``out`` int64[queries, k], zeros:
-    receives the keys of the hits, in any order.
+    ``mask``: bool[documents], or empty = no filter.
     """
-    size, k = lists.size, out.shape[1]
-    span = sums.size
-    tops = np.zeros(span // LANES, np.int32)
-    keys, peaks = np.zeros(2 * k + 4 * LANES, np.int64), np.zeros(2 * k + 4 * LANES, np.int64)
-    cursors = np.zeros(longest_of(ends), np.int64)
-    for q in range(ends.size - 1):
-        query = part_of(batch, ends[q], ends[q + 1])
-        for a in range(query.ids.size):
-            cursors[a] = lists.ptr[query.ids[a]]
-        mask = masks[max(mask_of[q], 0)][: size * (mask_of[q] >= 0)]
-        n, least = 0, np.int64(0)
-        if mask_of[q] < 0:
-            least = np.int64(np.float32(floor_of(query, plan)).view(np.int32)) << 32
-        for base in range(0, size, span):
-            accumulate(query, cursors, base, min(base + span, size), lists, sums)
-            n, least = collect(bits, base, mask, k, keys, n, least, tops, peaks)
-            sums[:] = 0
-        n, least = shrink(keys, n, k, least)
-        out[q, :n] = keys[:n]
+    size, span = lists.size, room.exact.size
+    for a in range(query.ids.size):
+        room.cursors[a] = lists.ptr[query.ids[a]]
+    n, least = 0, np.int64(0)
+    if mask.size == 0:
+        least = np.int64(np.float32(floor_of(query, plan)).view(np.int32)) << 32
+    for base in range(0, size, span):
+        accumulate(query, room.cursors, base, min(base + span, size), lists, room.exact)
+        n, least = collect(room.bits, base, mask, k, room.keys, n, least, room.peak_bits, room.peaks)
+        room.exact[:] = 0
+    n, least = shrink(room.keys, n, k, least)
+    return n

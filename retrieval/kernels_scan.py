@@ -18,13 +18,11 @@ from typing import Final
 
 import numpy as np
 
-from twindex.retrieval.kernels import LANES, MARGIN, A, first_at, fold, jit, kth_of, longest_of, part_of, sift
+from twindex.retrieval.kernels import FLUSH, MARGIN, A, first_at, fold, jit, kth_of, sift
 from twindex.retrieval.kernels_rescore import rescore
 
 #: Sums of bounds stay below it, so that 16 bits suffice.
 ROOM: Final = 60000.0
-#: Candidates of a window that wait at most, so that the bar rises soon.
-FLUSH: Final = 32
 
 
 @jit
@@ -109,7 +107,7 @@ N_LISTS, N_ROWS, SLACK, THRESHOLD, BAR, LOST, FOUND, TRIED = range(8)
 
 @jit
 def _bind(
-    query: A, plan: A, ptr: A, unit: A, filtered: A, state: A, lists: A, rows: A, rest: A, slots: A, starts: A
+    query: A, plan: A, ptr: A, unit: A, filtered: A, state: A, lists: A, rows: A, rest: A, starts: A, slots: A
 ) -> None:
     """Put a query's terms into lists and rows, rows by falling bound, and start the threshold.
 
@@ -296,11 +294,10 @@ def _adapt(share: A, tried: A, window: A) -> A:
 
 
 @jit
-def _windows(
-    terms: A, image: A, mask: A, relax: A, sums: A, state: A, heap: A, found: A, bounds: A, waiting: A, tops: A,
-    peaks: A, work: A
-) -> A:  # fmt: skip
+def _windows(terms: A, image: A, mask: A, relax: A, heap: A, room: A) -> A:
     """All windows of one query; returns the arrays of candidates, which may have grown."""
+    sums, state, waiting, tops, peaks = room.sums, room.state, room.waiting, room.tops, room.peaks
+    found, bounds = room.found, room.bounds
     lists, rows, rest, starts = terms
     share = 0.15
     window = sums.size
@@ -337,62 +334,44 @@ def _windows(
             _clear(sums, base, image.docs, starts[base // window : base // window + 2], state[N_LISTS])
         else:
             sums[:] = 0
-        work[2] += used
         share = _adapt(share, state[TRIED], window)
-        work[0] += state[TRIED]
-        work[3] += 1
     return found, bounds
 
 
 @jit
-def scan(
-    batch: A, ends: A, image: A, plan: A, window: A, masks: A, mask_of: A, relax: A, out: A, proven: A, work: A
-) -> None:  # fmt: skip
-    """Windows of upper bounds, then exact scores; see the module. Shapes as in ``kernels.exhaustive``.
+def scan(query: A, image: A, plan: A, mask: A, relax: A, k: A, room: A) -> A:
+    """Windows of upper bounds, then exact scores; see the module. As ``kernels.exhaustive``.
 
-    ``relax`` >= 1 raises the bar by that factor: approximate; ``proven`` bool[queries] says whether an answer
-    is exact all the same. ``window``: a multiple of LANES. ``work`` int64[4] counts candidates, documents scored,
-    rows added, windows.
+    ``relax`` >= 1 raises the bar by that factor: approximate. Returns the number of hits, and whether they are the
+    exact ones.
     """
-    k, size = out.shape[1], image.size
-    longest = longest_of(ends)
-    sums, heap, state = np.zeros(window, np.uint16), np.zeros(k, np.int32), np.zeros(8, np.int64)
-    terms = (
-        np.zeros((2, longest), np.int64),
-        np.zeros((3, longest), np.int64),
-        np.zeros(longest + 1, np.int64),
-        np.zeros((size // window + 2, longest), np.int64),
+    unit, state = unit_of(query, plan), room.state
+    terms = (room.lists, room.rows, room.rest, room.starts)
+    heap = room.heap[:k]
+    heap[:] = 0
+    _bind(query, plan, image.ptr, unit, mask.size > 0, state, *terms, room.slots)
+    found, bounds = _windows(terms, image, mask, relax, heap, room)
+    keys = room.keys[:k]
+    rescore(
+        query,
+        unit,
+        room.sums.size,
+        room.starts,
+        room.slots,
+        state[FOUND],
+        state[THRESHOLD],
+        found,
+        bounds,
+        image,
+        plan.row_of,
+        keys,
+        room.bytes_of,
     )
-    slots, bytes_of = np.zeros(longest, np.int64), np.zeros(longest, np.uint8)
-    waiting = np.empty(max(FLUSH + LANES, window) + 1, np.int32)
-    tops, peaks = np.empty(window // LANES, np.uint16), np.zeros(2 * k + 4 * LANES, np.int64)
-    found, bounds, keys = np.empty(2 * window, np.int32), np.empty(2 * window, np.int32), np.zeros(k, np.int64)
-    for q in range(ends.size - 1):
-        query = part_of(batch, ends[q], ends[q + 1])
-        filtered = mask_of[q] >= 0
-        unit = unit_of(query, plan)
-        heap[:] = 0
-        _bind(query, plan, image.ptr, unit, filtered, state, terms[0], terms[1], terms[2], slots, terms[3])
-        mask = masks[max(mask_of[q], 0)][: size * filtered]
-        found, bounds = _windows(
-            terms, image, mask, relax, sums, state, heap, found, bounds, waiting, tops, peaks, work
-        )
-        work[1] += rescore(
-            query,
-            unit,
-            window,
-            terms[3],
-            slots,
-            state[FOUND],
-            state[THRESHOLD],
-            found,
-            bounds,
-            image,
-            plan.row_of,
-            keys,
-            bytes_of,
-        )
-        out[q] = keys
-        worst = np.float64(np.int32(keys[0] >> 32).view(np.float32))
-        lost = state[LOST] >= state[THRESHOLD]
-        proven[q] = not lost or np.float64(state[LOST]) * unit < worst
+    worst = np.float64(np.int32(keys[0] >> 32).view(np.float32))
+    exact = state[LOST] < state[THRESHOLD] or np.float64(state[LOST]) * unit < worst
+    n = 0
+    for i in range(k):
+        if keys[i] > 0:
+            keys[n] = keys[i]
+            n += 1
+    return n, exact

@@ -35,7 +35,8 @@ from twindex.retrieval.bm25 import (
     saturation,
     term_weight,
 )
-from twindex.retrieval.fast import FastIndex, Hits, Masks
+from twindex.retrieval.fast import FastIndex
+from twindex.retrieval.fast_arrays import Hits, Masks
 from twindex.retrieval.fast_choice import Accelerator, Engine, answers, edges
 from twindex.retrieval.fast_join import Joined, join_postings
 from twindex.retrieval.fast_plan import Choice, numpy_choice

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from twindex.indexing.types import BoolArray, Float32Array, Int64Array
-from twindex.retrieval import fast, image
+from twindex.retrieval import fast_room, image
 from twindex.retrieval.bm25 import (
     BM25,
     Variant,
@@ -23,7 +23,8 @@ from twindex.retrieval.bm25 import (
     saturation,
     term_weight,
 )
-from twindex.retrieval.fast import FastIndex, Hits, Masks
+from twindex.retrieval.fast import FastIndex
+from twindex.retrieval.fast_arrays import Hits, Masks
 from twindex.retrieval.fast_plan import Strategy
 from twindex.retrieval.topk import select
 
@@ -136,7 +137,7 @@ configs = st.builds(BM25, st.sampled_from([0.9, 1.2, 0.0]), st.sampled_from([0.4
 def many_windows() -> Any:
     """Small windows, and rows for all but the rarest terms' lists, so that every path is taken."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fast, "WINDOW", 160)
+        patch.setattr(fast_room, "WINDOW", 160)
         patch.setattr(image, "ROW_SHARE", 6)
         yield
 
@@ -177,7 +178,7 @@ def test_approximate_answers_keep_their_promise(settings_: dict[str, int], k: in
 
 @pytest.mark.parametrize("impacts", [False, True])
 def test_more_documents_than_a_span(impacts: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast, "WINDOW", 66_048)
+    monkeypatch.setattr(fast_room, "WINDOW", 66_048)
     monkeypatch.setattr(image, "ROW_SHARE", 16)
     one = world(7, size=150_000, terms=12, distinct=40, filters=2, impacts=impacts)
     for k in (10, 1000):

@@ -12,7 +12,8 @@ import pytest
 from tests.retrieval.test_lexical import Only, pairs, snapshot
 from twindex.indexing.errors import ConfigError, QueryError
 from twindex.retrieval import fast_choice
-from twindex.retrieval.fast import FastIndex, Masks
+from twindex.retrieval.fast import FastIndex
+from twindex.retrieval.fast_arrays import Masks
 from twindex.retrieval.fast_choice import WARM, Accelerator
 from twindex.retrieval.lexical import LexicalRetriever
 from twindex.retrieval.types import Query
