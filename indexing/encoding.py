@@ -182,3 +182,18 @@ class SparseEncoder(Protocol):
 
         Shapes: int32[m], float32[m].
         """
+
+
+@runtime_checkable
+class PairScorer(Protocol):
+    """A query and a text to one number: greater where the text answers the query better.
+
+    Law: a score is a pure function of the two texts; it depends neither on the other texts of the call nor on threads.
+    """
+
+    @property
+    def name(self) -> str:
+        """Short name, used in explanations."""
+
+    def score(self, query: str, texts: Sequence[str]) -> Float32Array:
+        """One score a text: float32[len(texts)], finite."""

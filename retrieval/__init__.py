@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from twindex.retrieval.fusion import RRF, Convex
     from twindex.retrieval.hybrid import HybridRetriever
     from twindex.retrieval.lexical import LexicalRetriever
+    from twindex.retrieval.options import SearchOptions
     from twindex.retrieval.profile import Profile, Recipe
     from twindex.retrieval.rerank import RerankedRetriever
     from twindex.retrieval.types import Explanation, Query, Ranking, Run
@@ -41,6 +42,7 @@ __all__ = [
     "Reranker",
     "Retriever",
     "Run",
+    "SearchOptions",
     "SearchResult",
     "Searcher",
     "render_lines",
@@ -56,6 +58,7 @@ _HOMES: Final = {
     "fusion": ("RRF", "Convex"),
     "hybrid": ("HybridRetriever",),
     "lexical": ("LexicalRetriever",),
+    "options": ("SearchOptions",),
     "profile": ("Profile", "Recipe"),
     "rerank": ("RerankedRetriever",),
     "types": ("Explanation", "Query", "Ranking", "Run"),

@@ -17,7 +17,7 @@ from types import TracebackType
 import numpy as np
 
 from twindex.indexing.encoders.resolve import resolve_encoder
-from twindex.indexing.encoding import Encoder
+from twindex.indexing.encoding import Encoder, PairScorer, SparseEncoder
 from twindex.indexing.errors import IndexError_, UsageError
 from twindex.indexing.filters import Filter, parse_filter
 from twindex.indexing.snapshot import Snapshot
@@ -26,15 +26,18 @@ from twindex.retrieval.base import Reranker, Retriever
 from twindex.retrieval.bm25 import BM25
 from twindex.retrieval.dense import DenseConfig
 from twindex.retrieval.hybrid import Fused, HybridRetriever
+from twindex.retrieval.legs import LegMaker
+from twindex.retrieval.options import DEFAULT_OPTIONS, SearchOptions
 from twindex.retrieval.profile import DEFAULT, Profile, Recipe
-from twindex.retrieval.ranked import Ranked
+from twindex.retrieval.ranked import Ranked, Stages
 from twindex.retrieval.rerank import RerankedRetriever
 from twindex.retrieval.results import Hit, SearchResult
 from twindex.retrieval.rollup import deepen
+from twindex.retrieval.sources import Sources
 from twindex.retrieval.types import Explanation, Query, Ranking, check_k
 from twindex.retrieval.view import Mode, View, as_mode
 
-__all__ = ["Hit", "Mode", "SearchResult", "Searcher", "as_mode"]
+__all__ = ["Hit", "Mode", "SearchOptions", "SearchResult", "Searcher", "as_mode"]
 
 
 class Searcher:
@@ -43,17 +46,13 @@ class Searcher:
     Args:
         view: The first snapshot.
         reopen: Makes a view of the newest commit.
-        reranker: A second opinion on the best candidates, if wanted.
-        rerank_depth: How many candidates it sees.
+        sources: Where models come from.
     """
 
-    def __init__(
-        self, view: View, reopen: Callable[[], View], *, reranker: Reranker | None = None, rerank_depth: int = 50
-    ) -> None:
+    def __init__(self, view: View, reopen: Callable[[], View], sources: Sources) -> None:
         self._view = view
         self._reopen = reopen
-        self._reranker = reranker
-        self._rerank_depth = rerank_depth
+        self._sources = sources
         self._refreshing = threading.Lock()
 
     @classmethod
@@ -62,11 +61,11 @@ class Searcher:
         path: Path | str,
         *,
         encoder: Encoder | None = None,
+        sparse_encoder: SparseEncoder | None = None,
         profile: Profile | Path | str | None = None,
         bm25: BM25 = BM25(),  # noqa: B008 - frozen
         dense: DenseConfig = DenseConfig(),  # noqa: B008 - frozen
-        reranker: Reranker | None = None,
-        rerank_depth: int = 50,
+        reranker: Reranker | PairScorer | str | None = None,
         find_encoder: Callable[[str], Encoder] = resolve_encoder,
     ) -> Searcher:
         """The newest commit of an index.
@@ -74,33 +73,36 @@ class Searcher:
         Args:
             path: Index directory.
             encoder: Encoder of queries; None finds the one that the index was built with, at its first use.
+            sparse_encoder: The same for the learned-sparse leg.
             profile: How to fuse, as a value or a file; None = equal weights after min-max normalisation.
             bm25: Settings of the lexical leg.
             dense: Settings of the dense leg.
-            reranker: A second opinion on the best candidates.
-            rerank_depth: How many candidates it sees.
+            reranker: What searches with ``rerank`` use: a reranker, something that scores pairs of texts, or a name;
+                None = the house's own, found at its first use.
             find_encoder: From the encoder's name to the encoder, where none is given.
 
         Raises:
             IndexError_: If there is no index, or it is not usable.
             ConfigError: If the profile cannot be read.
-            FingerprintError: If the encoder is not that of the index.
+            FingerprintError: If an encoder is not that of the index.
         """
         chosen = DEFAULT if profile is None else profile if isinstance(profile, Profile) else Profile.load(profile)
-        source = _EncoderSource(encoder, find_encoder)
+        sources = Sources(encoder, sparse_encoder, reranker, find_encoder)
 
         def view() -> View:
             snapshot = Snapshot.open(path)
-            return View(snapshot, lambda: source.get(snapshot), chosen, bm25, dense)
+            return View(snapshot, LegMaker(snapshot, sources, bm25, dense), chosen)
 
         first = view()
-        if encoder is not None and first.has_vectors:
-            try:
+        try:
+            if encoder is not None and first.legs.has_vectors:
                 first.snapshot.check_encoder(encoder)
-            except IndexError_:
-                first.retire()
-                raise
-        return cls(first, view, reranker=reranker, rerank_depth=rerank_depth)
+            if sparse_encoder is not None and first.legs.has_impacts:
+                first.snapshot.check_sparse_encoder(sparse_encoder)
+        except IndexError_:
+            first.retire()
+            raise
+        return cls(first, view, sources)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -119,6 +121,7 @@ class Searcher:
         rollup: bool = True,
         start: int = 0,
         recipe: Recipe | None = None,
+        options: SearchOptions = DEFAULT_OPTIONS,
     ) -> SearchResult:
         """The k best documents for a query.
 
@@ -131,14 +134,23 @@ class Searcher:
             rollup: Whether a document counts once, with its best passage; False gives passages.
             start: How many of the k to pass over: the hits from there on are given, as a later page.
             recipe: How to fuse this once, instead of as the profile says.
+            options: Which sparse legs, how learned queries are cut, and how many hits are reranked.
 
         Raises:
-            QueryError: If k is negative, or the mode needs vectors and the index has none.
+            QueryError: If k is negative, or the index lacks a leg that was asked for.
             FilterError: If the filter cannot be read, or names a field that the index does not have.
-            MissingError: If the encoder of the vectors is not here.
+            MissingError: If an encoder or the reranker is not here.
         """
         found = self.search_many(
-            [text], k=k, mode=mode, filter=filter, explain=explain, rollup=rollup, start=start, recipe=recipe
+            [text],
+            k=k,
+            mode=mode,
+            filter=filter,
+            explain=explain,
+            rollup=rollup,
+            start=start,
+            recipe=recipe,
+            options=options,
         )
         return found[0]
 
@@ -154,6 +166,7 @@ class Searcher:
         rollup: bool = True,
         start: int = 0,
         recipe: Recipe | None = None,
+        options: SearchOptions = DEFAULT_OPTIONS,
     ) -> list[SearchResult]:
         """The same for many queries at once: equal to one by one, but quicker. Times are shared out evenly.
 
@@ -163,11 +176,13 @@ class Searcher:
             MissingError: As above.
         """
         started = time.perf_counter()
-        with self.ranked(texts, k=k, mode=mode, filter=filter, rollup=rollup, start=start, recipe=recipe) as found:
+        with self.ranked(
+            texts, k=k, mode=mode, filter=filter, rollup=rollup, start=start, recipe=recipe, options=options
+        ) as found:
             hits = [_hits(one, explain=explain) for one in found]
         took = 1000 * (time.perf_counter() - started) / max(len(texts), 1)
         return [
-            SearchResult(text, one.mode, tuple(rows), took, one.notes, one.fusion())
+            SearchResult(text, one.mode, tuple(rows), took, one.notes, one.fusion(), one.reranked())
             for text, rows, one in zip(texts, hits, found)
         ]
 
@@ -183,6 +198,7 @@ class Searcher:
         rollup: bool = True,
         start: int = 0,
         recipe: Recipe | None = None,
+        options: SearchOptions = DEFAULT_OPTIONS,
     ) -> Iterator[list[Ranked]]:
         """The same searches as rankings, one a query, with their snapshot, which stays open for the block.
 
@@ -195,23 +211,25 @@ class Searcher:
         condition = parse_filter(filter) if isinstance(filter, str) else filter
         queries = [Query(text, condition) for text in texts]
         with self._use() as view:
-            used, notes = view.effective(as_mode(mode))
-            retriever = self._reranked(view, used, recipe)
-            found = self._retrieve(view, retriever, queries, k, rollup=rollup and view.chunked)
+            plan = view.plan(as_mode(mode), options)
+            base = view.retriever(plan, options, recipe)
+            second = self._second(view, base, options.rerank)
+            found = _retrieve(view, base, second, queries, k, rollup=rollup and view.chunked)
             yield [
-                Ranked(query, used, notes, _after(ranking, start), rollup, view, retriever, fused)
-                for query, (ranking, fused) in zip(queries, found)
+                Ranked(query, plan, _after(ranking, start), rollup, view, stages)
+                for query, (ranking, stages) in zip(queries, found)
             ]
 
-    def retriever(self, mode: Mode = "hybrid") -> Retriever:
+    def retriever(self, mode: Mode = "hybrid", options: SearchOptions = DEFAULT_OPTIONS) -> Retriever:
         """The retriever of a mode over the present snapshot: rankings of passages, for evaluation.
 
         Raises:
-            QueryError: If the mode needs vectors and the index has none.
-            MissingError: If the encoder of the vectors is not here.
+            QueryError: If the index lacks a leg that was asked for.
+            MissingError: If an encoder or the reranker is not here.
         """
         view = self._view
-        return self._reranked(view, view.effective(as_mode(mode))[0])
+        base = view.retriever(view.plan(as_mode(mode), options), options)
+        return self._second(view, base, options.rerank) or base
 
     def refresh(self) -> bool:
         """Swap in the newest commit; whether there was one. Searches under way finish on the old one.
@@ -258,54 +276,46 @@ class Searcher:
         with self._use() as view:
             yield view.snapshot
 
-    def _reranked(self, view: View, mode: Mode, recipe: Recipe | None = None) -> Retriever:
-        base = view.retriever(mode)
-        if recipe is not None and isinstance(base, HybridRetriever):
-            base = HybridRetriever(base.legs, base.table, Profile(recipe, view.profile.depth))
-        if self._reranker is None:
-            return base
-        return RerankedRetriever(base, self._reranker, self._rerank_depth)
-
-    def _retrieve(
-        self, view: View, retriever: Retriever, queries: Sequence[Query], k: int, *, rollup: bool
-    ) -> list[tuple[Ranking, Fused | None]]:
-        """Rankings of k hits, with what was fused where fusion gives them."""
-        rolling = rollup and k > 0
-        fused: list[Fused] = []
-        if isinstance(retriever, HybridRetriever):  # the legs are asked once, however deep the roll-up looks
-            fused = retriever.fuse(queries, retriever.reach if rolling else k)
-
-        def passages(n: int) -> list[Ranking]:
-            return [one.ranking.cut(n) for one in fused] if fused else list(retriever.retrieve(queries, n))
-
-        if rolling:
-            rankings = deepen(passages, partial(_best_passages, view.snapshot), k, view.snapshot.size)
-        else:
-            rankings = passages(k)
-        parts: list[Fused | None] = [*fused] or [None] * len(rankings)
-        return list(zip(rankings, parts))
+    def _second(self, view: View, base: Retriever, depth: int) -> RerankedRetriever | None:
+        return RerankedRetriever(base, self._sources.second_opinion(view.snapshot), depth) if depth else None
 
 
-class _EncoderSource:
-    """The encoder of queries: the one given, or the one that the index names, found at its first use."""
+def _retrieve(
+    view: View,
+    base: Retriever,
+    second: RerankedRetriever | None,
+    queries: Sequence[Query],
+    k: int,
+    *,
+    rollup: bool,
+) -> list[tuple[Ranking, Stages]]:
+    """Rankings of k hits, with what came before them.
 
-    def __init__(self, encoder: Encoder | None, find: Callable[[str], Encoder]) -> None:
-        self._encoder = encoder
-        self._found = False
-        self._find = find
-        self._lock = threading.Lock()
+    Legs and reranker are asked once, however deep the roll-up looks.
+    """
+    rolling = rollup and k > 0
+    fused: list[Fused] = []
+    if isinstance(base, HybridRetriever):
+        fused = base.fuse(queries, max(base.reach if rolling else k, second.depth if second and k else 0))
+    ready: list[Ranking] | None = [one.ranking for one in fused] or None
+    before: list[Ranking] | None = None
+    if second is not None and k:
+        before = [r.cut(second.depth) for r in (ready or base.retrieve(queries, second.depth).rankings)]
+        ready = [second.rank(query, candidates) for query, candidates in zip(queries, before)]
 
-    def get(self, snapshot: Snapshot) -> Encoder:
-        with self._lock:
-            info = snapshot.encoder_info
-            # A restored snapshot may bring another encoder than the one that was found for the commit before it.
-            stale = self._encoder is None or (self._found and info is not None and self._encoder.info.name != info.name)
-            if stale and info is not None:
-                self._encoder, self._found = self._find(info.name), True
-            if self._encoder is None:
-                raise IndexError_("an index without vectors has no encoder")
-            snapshot.check_encoder(self._encoder)
-            return self._encoder
+    def passages(n: int) -> list[Ranking]:
+        return list(base.retrieve(queries, n)) if ready is None else [ranking.cut(n) for ranking in ready]
+
+    if rolling:
+        rankings = deepen(passages, partial(_best_passages, view.snapshot), k, view.snapshot.size)
+    else:
+        rankings = passages(k)
+    parts: list[Fused | None] = [*fused] or [None] * len(rankings)
+    orders = [None] * len(rankings) if before is None or ready is None else list(zip(before, ready))
+    return [
+        (ranking, Stages(base, second, part, order))
+        for ranking, part, order in zip(rankings, parts, orders, strict=True)
+    ]
 
 
 def _best_passages(snapshot: Snapshot, ranking: Ranking, k: int) -> Ranking:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from twindex.retrieval.base import Retriever
-from twindex.retrieval.profile import DEFAULT, Profile, Recipe
+from twindex.retrieval.profile import DEFAULT, TWO_LEGS, Profile, Recipe, Role
 from twindex.retrieval.types import Explanation, IdTable, Query, Ranking, Run, as_queries, check_k
 
 
@@ -26,13 +26,21 @@ class HybridRetriever:
     the depth gets what the union of the candidates holds.
 
     Args:
-        legs: Retrievers in the order of ``profile.LEGS``.
+        legs: Retrievers in the order of their roles.
         table: Ids of their common ordinals.
         profile: How to fuse.
+        roles: What each leg is; a dense one comes last.
     """
 
-    def __init__(self, legs: Sequence[Retriever], table: IdTable, profile: Profile = DEFAULT) -> None:
+    def __init__(
+        self,
+        legs: Sequence[Retriever],
+        table: IdTable,
+        profile: Profile = DEFAULT,
+        roles: Sequence[Role] = TWO_LEGS,
+    ) -> None:
         self.legs = tuple(legs)
+        self.roles = tuple(roles)
         self.table = table
         self.profile = profile
 
@@ -69,8 +77,8 @@ class HybridRetriever:
         out = []
         for i, query in enumerate(asked):
             rankings = tuple(run[i] for run in runs)
-            recipe = self.profile.choose(query.text, rankings)
-            out.append(Fused(recipe.fuse(rankings, k), rankings, recipe))
+            recipe = self.profile.choose(query.text, rankings, self.roles)
+            out.append(Fused(recipe.fuse(rankings, k, self.roles), rankings, recipe))
         return out
 
     def explain(self, query: Query, ord_: int) -> Explanation:
@@ -89,7 +97,8 @@ class HybridRetriever:
     def explain_fused(self, query: Query, ord_: int, fused: Fused) -> Explanation:
         """The same from rankings that are there already."""
         names = [leg.name for leg in self.legs]
-        tree = fused.recipe.fusion.explain(fused.legs, ord_, names, fused.recipe.weights)
+        fusion, weights = fused.recipe.fusion_of(self.roles), fused.recipe.weights_of(self.roles)
+        tree = fusion.explain(fused.legs, ord_, names, weights)
         by_name = {leg.name: leg for leg in self.legs}
         details = tuple(_with_reason(branch, by_name, query, ord_) for branch in tree.details)
         return replace(tree, details=details)

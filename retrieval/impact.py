@@ -23,7 +23,8 @@ from twindex.indexing.errors import QueryError
 from twindex.indexing.filters import Filter
 from twindex.indexing.postings import ImpactReader
 from twindex.indexing.types import BoolArray, Float32Array, Int32Array, Int64Array
-from twindex.retrieval.fast import FastIndex, Hits, Masks
+from twindex.retrieval.fast import FastIndex
+from twindex.retrieval.fast_arrays import Hits, Masks
 from twindex.retrieval.fast_choice import Accelerator, Engine, answers, edges
 from twindex.retrieval.fast_join import Part, join
 from twindex.retrieval.fast_plan import Choice, numpy_choice
@@ -94,7 +95,7 @@ class ImpactRetriever:
     @property
     def name(self) -> str:
         """Short name of the leg."""
-        return "impact"
+        return "learned"
 
     @property
     def fast(self) -> FastIndex:

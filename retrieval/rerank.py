@@ -44,7 +44,7 @@ class RerankedRetriever:
         check_k(k)
         asked = as_queries(queries)
         run = self.base.retrieve(asked, self.depth if k else 0)
-        return Run(tuple(self._rerank(query, ranking).cut(k) for query, ranking in zip(asked, run)), run.table)
+        return Run(tuple(self.rank(query, ranking).cut(k) for query, ranking in zip(asked, run)), run.table)
 
     def explain(self, query: Query, ord_: int) -> Explanation:
         """The reranker's score, because of the candidate's place in the base ranking.
@@ -53,21 +53,37 @@ class RerankedRetriever:
             QueryError: If there is no such ordinal.
         """
         candidates = self.base.retrieve([query], self.depth)[0]
-        ranking = self._rerank(query, candidates)
+        ranking = self.rank(query, candidates)
         if ord_ not in ranking.ords:
             self.base.explain(query, ord_)  # says so if there is no such ordinal
             return Explanation(0.0, f"not among the {self.depth} candidates of {self.base.name}")
-        place = ranking.ords.tolist().index(ord_)
-        before = candidates.ords.tolist().index(ord_) + 1
+        return self.explain_orders(ord_, candidates, ranking, self.base.explain(query, ord_))
+
+    def explain_orders(self, ord_: int, before: Ranking, after: Ranking, reason: Explanation) -> Explanation:
+        """The same from orders that are there already.
+
+        Args:
+            ord_: A document of both.
+            before: The candidates.
+            after: What the reranker made of them.
+            reason: Why the document is among the candidates.
+        """
+        place = after.ords.tolist().index(ord_)
+        was = before.ords.tolist().index(ord_) + 1
         return Explanation(
-            float(ranking.scores[place]),
-            f"{self.reranker.name}: rank {place + 1}, was {before} in {self.base.name}",
-            (self.base.explain(query, ord_),),
+            float(after.scores[place]),
+            f"{self.reranker.name}: rank {place + 1}, was {was} in {self.base.name}",
+            (reason,),
             "because",
-            {"rank": place + 1, "before": before},
+            {"rank": place + 1, "before": was, "reranker": self.reranker.name},
         )
 
-    def _rerank(self, query: Query, candidates: Ranking) -> Ranking:
+    def rank(self, query: Query, candidates: Ranking) -> Ranking:
+        """The candidates in the reranker's order.
+
+        Raises:
+            QueryError: If it returns documents that it was not given.
+        """
         if not len(candidates):
             return candidates
         ranking = self.reranker.rerank(query, candidates)

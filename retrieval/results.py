@@ -15,8 +15,8 @@ class Hit:
     """One hit.
 
     ``id`` is the document's id where hits are documents, the passage's where they are passages. ``start`` and
-    ``end`` are the place of ``text`` in the document, in characters. In a hybrid search ``ranks`` holds the
-    document's rank in each leg that found it.
+    ``end`` are the place of ``text`` in the document, in characters. In a search of several legs ``ranks`` holds the
+    document's rank in each that found it, and "before" a reranker.
     """
 
     id: str
@@ -53,7 +53,8 @@ class SearchResult:
     """The hits of one query, best first.
 
     ``mode`` is what was searched; ``notes`` say where that differs from what was asked. ``fusion`` echoes the
-    settings of a hybrid search. ``took_ms``: milliseconds.
+    settings of a search of several legs, ``reranked`` names the reranker and how many candidates it ordered.
+    ``took_ms``: milliseconds.
     """
 
     query: str
@@ -62,6 +63,7 @@ class SearchResult:
     took_ms: float
     notes: tuple[str, ...] = ()
     fusion: Mapping[str, Any] | None = None
+    reranked: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: the public form, for JSON."""
@@ -73,6 +75,8 @@ class SearchResult:
         }
         if self.fusion is not None:
             plain["fusion"] = dict(self.fusion)
+        if self.reranked is not None:
+            plain["reranked"] = dict(self.reranked)
         if self.notes:
             plain["notes"] = list(self.notes)
         return plain

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from twindex.indexing.encoding import Encoder
 from twindex.indexing.errors import QueryError
 from twindex.indexing.snapshot import Snapshot
 from twindex.retrieval.base import Retriever
-from twindex.retrieval.bm25 import BM25
-from twindex.retrieval.dense import DenseConfig, DenseRetriever
 from twindex.retrieval.hybrid import HybridRetriever
-from twindex.retrieval.lexical import LexicalRetriever
-from twindex.retrieval.profile import Profile
+from twindex.retrieval.legs import LegMaker
+from twindex.retrieval.options import DEFAULT_OPTIONS, SearchOptions, SparseLegs
+from twindex.retrieval.profile import Profile, Recipe, Role
 
 Mode = Literal["hybrid", "sparse", "dense"]
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
+#: Legs that search words, for each choice.
+WORDS: Final[dict[SparseLegs, tuple[Role, ...]]] = {
+    "bm25": ("bm25",),
+    "learned": ("learned",),
+    "both": ("bm25", "learned"),
+}
 
 
 def as_mode(name: str) -> Mode:
@@ -33,82 +36,74 @@ def as_mode(name: str) -> Mode:
     raise QueryError(f"mode {name!r}", expected=f"one of {', '.join(MODES)}")
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a search does: its mode, the roles of the legs that it asks, and where that is less than was wanted."""
+
+    mode: Mode
+    roles: tuple[Role, ...]
+    notes: tuple[str, ...] = ()
+
+
 class View:
-    """A snapshot, its retrievers (each made at first use), and a count of who is using it.
+    """A snapshot, its legs (each made at first use), and a count of who is using it.
 
     Args:
         snapshot: What to search; the view closes it.
-        encoder: Gives the encoder of the snapshot's vectors when it is first needed.
+        legs: Makes its legs.
         profile: How to fuse.
-        bm25: Settings of the lexical leg.
-        dense: Settings of the dense leg.
     """
 
-    def __init__(
-        self, snapshot: Snapshot, encoder: Callable[[], Encoder], profile: Profile, bm25: BM25, dense: DenseConfig
-    ) -> None:
+    def __init__(self, snapshot: Snapshot, legs: LegMaker, profile: Profile) -> None:
         self.snapshot = snapshot
-        self._encoder = encoder
+        self.legs = legs
         self.profile = profile
-        self._bm25 = bm25
-        self._dense = dense
-        self._making = threading.RLock()
         self._counting = threading.Lock()
         self._users = 0
         self._retired = False
-
-    @property
-    def has_vectors(self) -> bool:
-        """Whether there is a dense leg."""
-        return self.snapshot.encoder_info is not None
 
     @property
     def chunked(self) -> bool:
         """Whether a document may have several passages."""
         return self.snapshot.documents != self.snapshot.live_docs
 
-    def effective(self, mode: Mode) -> tuple[Mode, tuple[str, ...]]:
-        """What can be searched for a mode, and a note if that is less."""
-        if mode == "hybrid" and not self.has_vectors:
-            return "sparse", ("the index has no vectors: searched in sparse mode",)
-        return mode, ()
+    def plan(self, mode: Mode, options: SearchOptions = DEFAULT_OPTIONS) -> Plan:
+        """Which legs a mode asks: those that the options ask for, else the profile's, else all there are."""
+        notes: list[str] = []
+        if mode == "hybrid" and not self.legs.has_vectors:
+            mode = "sparse"
+            notes.append("the index has no vectors: searched in sparse mode")
+        if mode == "dense":
+            return Plan(mode, ("dense",), tuple(notes))
+        kind = options.sparse
+        if kind is None:
+            kind = self.profile.sparse or ("both" if self.legs.has_impacts else "bm25")
+            if kind != "bm25" and not self.legs.has_impacts:
+                notes.append(f"the profile asks for sparse = {kind}, but the index has no impacts: searched with bm25")
+                kind = "bm25"
+        roles: tuple[Role, ...] = (*WORDS[kind], "dense") if mode == "hybrid" else WORDS[kind]
+        return Plan(mode, roles, tuple(notes))
 
-    def retriever(self, mode: Mode) -> Retriever:
-        """The retriever of a mode.
+    def retriever(
+        self, plan: Plan, options: SearchOptions = DEFAULT_OPTIONS, recipe: Recipe | None = None
+    ) -> Retriever:
+        """The legs of a plan as one retriever: fused, if there are several.
+
+        Args:
+            plan: Of :meth:`plan`.
+            options: Shape the legs.
+            recipe: How to fuse this once, instead of as the profile says.
 
         Raises:
-            QueryError: If the mode needs vectors and there are none.
-            MissingError: If the encoder of the vectors is not here.
+            QueryError: If the index lacks a leg.
+            MissingError: If the encoder of a leg is not here.
             FingerprintError: If it is another one.
         """
-        made: Retriever | None = self.__dict__.get(mode)  # by the name of its property; without waiting for others
-        if made is not None:
-            return made
-        with self._making:
-            if mode == "sparse":
-                return self.sparse
-            return self.dense if mode == "dense" else self.hybrid
-
-    @cached_property
-    def sparse(self) -> LexicalRetriever:
-        """The lexical leg."""
-        return LexicalRetriever(self.snapshot, self._bm25)
-
-    @cached_property
-    def dense(self) -> DenseRetriever:
-        """The dense leg."""
-        if not self.has_vectors:
-            raise QueryError(
-                "dense search of an index without vectors",
-                expected="an index that was built with an encoder",
-                remedy="search it in sparse mode, or build it again with an encoder",
-            )
-        return DenseRetriever(self.snapshot, self._encoder(), self._dense)
-
-    @cached_property
-    def hybrid(self) -> HybridRetriever:
-        """Both, fused."""
-        return HybridRetriever([self.sparse, self.dense], self.snapshot, self.profile)
+        legs = [self.legs.leg(role, options) for role in plan.roles]
+        if len(legs) == 1:
+            return legs[0]
+        profile = self.profile if recipe is None else Profile(recipe, self.profile.depth)
+        return HybridRetriever(legs, self.snapshot, profile, plan.roles)
 
     def enter(self) -> bool:
         """Keeps the snapshot open until :meth:`leave`; False if it was retired before."""

@@ -13,6 +13,7 @@ from twindex.indexing import ChunkConfig, Document, HashingEncoder, IndexConfig,
 from twindex.indexing.errors import ConfigError, FilterError, FingerprintError, QueryError, UsageError
 from twindex.retrieval import RRF, Convex, Profile, Query, Ranking, Recipe, Searcher, render_lines
 from twindex.retrieval.gate import FEATURES, Gate
+from twindex.retrieval.options import SearchOptions
 from twindex.retrieval.types import Explanation
 from twindex.retrieval.view import MODES, as_mode
 
@@ -192,11 +193,13 @@ class Backwards:
 
 
 def test_a_reranker_orders_a_fixed_number_of_candidates(twin: Path) -> None:
-    with Searcher.open(twin) as plain, Searcher.open(twin, reranker=Backwards(), rerank_depth=5) as searcher:
-        candidates = {hit.id for hit in plain.search("moon", k=5).hits}
-        result = searcher.search("moon", k=50, explain=True)
+    five = SearchOptions(rerank=5)
+    with Searcher.open(twin, reranker=Backwards()) as searcher:
+        candidates = {hit.id for hit in searcher.search("moon", k=5).hits}
+        result = searcher.search("moon", k=50, explain=True, options=five)
         assert {hit.id for hit in result.hits} == candidates
-        assert [h.id for h in searcher.search("moon", k=2).hits] == [h.id for h in result.hits[:2]]
+        assert [h.id for h in searcher.search("moon", k=2, options=five).hits] == [h.id for h in result.hits[:2]]
+        assert result.to_dict()["reranked"] == {"name": "backwards", "depth": 5}
         assert isinstance(result.hits[0].explanation, Explanation)
         assert "was" in result.hits[0].explanation.text
 

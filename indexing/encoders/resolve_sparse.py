@@ -1,0 +1,68 @@
+"""From a name to a sparse encoder, alone or as the twin of a dense one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from twindex.indexing.encoders.shipped import shipped_folder, shipped_models
+from twindex.indexing.encoders.sparse_hashing import SparseHashingEncoder
+from twindex.indexing.encoders.twin_sides import TwinSparse, is_twin, open_sides
+from twindex.indexing.encoding import Encoder, SparseEncoder
+from twindex.indexing.errors import ConfigError, ModelNotFoundError
+
+#: The sparse encoder of a plain installation.
+DEFAULT_SPARSE_ENCODER: Final = "twindex-twin"
+#: Needs no model; for tests and fixtures.
+SPARSE_HASHING: Final = "sparse-hashing"
+
+
+def resolve_sparse_encoder(name: str = DEFAULT_SPARSE_ENCODER, *, threads: int | None = None) -> SparseEncoder:
+    """The sparse encoder of that name.
+
+    Args:
+        name: A twin encoder of the package or the folder of one, or "sparse-hashing:VOCABULARY".
+        threads: Texts that are encoded at the same time; None = the processors there are.
+
+    Raises:
+        ModelNotFoundError: If there is none.
+        ConfigError: If the name makes no sense, or the model's files do not.
+        CorruptIndexError: If its files are not what they were when it was made.
+    """
+    base, colon, size = name.partition(":")
+    if base == SPARSE_HASHING:
+        if colon and not (size.isascii() and size.isdigit()):
+            raise ConfigError(f"sparse encoder {name!r}", expected=f"{SPARSE_HASHING}:VOCABULARY")
+        return SparseHashingEncoder(int(size)) if colon else SparseHashingEncoder()
+    return TwinSparse(twin_folder(name), name=name, threads=threads)
+
+
+def resolve_twins(name: str, *, threads: int | None = None) -> tuple[Encoder, SparseEncoder]:
+    """Both sides of the twin encoder of that name, which share each pass over a text.
+
+    Raises:
+        ModelNotFoundError: If there is none.
+        ConfigError: If the model's files make no sense.
+        CorruptIndexError: If its files are not what they were when it was made.
+    """
+    return open_sides(twin_folder(name), name=name, threads=threads)
+
+
+def twin_folder(name: str) -> Path:
+    """The folder of a twin encoder: one of the package by name, else a folder.
+
+    Raises:
+        ModelNotFoundError: If there is none.
+        CorruptIndexError: If a small file of the package's model is not what it was when it was made.
+    """
+    folder = shipped_folder(name)
+    if folder is None:
+        folder = Path(name).expanduser()
+    if "\0" not in name and is_twin(folder):
+        return folder
+    here = ", ".join(shipped_models("twin")) or "none comes with this release"
+    raise ModelNotFoundError(
+        f"no twin encoder {name!r}",
+        expected=f"a folder with model.onnx, idf.json and twin.json, or one of the package's own ({here})",
+        remedy="name the folder of one, or train one: twindex train twin",
+    )

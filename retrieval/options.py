@@ -1,0 +1,84 @@
+"""How one search is run: which sparse legs, how a learned query is cut, and whether a reranker looks at the hits.
+
+One frozen value travels from the command line, the REST API or a program to the legs; what it leaves out is decided
+by the index and the profile.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Literal, get_args
+
+from twindex.indexing.errors import QueryError
+
+#: Sparse legs of a search: BM25, the learned one, or both fused.
+SparseLegs = Literal["bm25", "learned", "both"]
+SPARSE_LEGS: Final[tuple[SparseLegs, ...]] = get_args(SparseLegs)
+#: Where inference-free queries take the weights of their tokens from.
+IdfSource = Literal["model", "index"]
+IDF_SOURCES: Final[tuple[IdfSource, ...]] = get_args(IdfSource)
+#: Candidates that a reranker may be asked to see: it reads each of them with the query.
+MAX_RERANK: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """Everything about a search besides the query, the page and the filter.
+
+    ``sparse``: which sparse legs; None = those that the profile names, else all that the index has. ``rerank``: how
+    many of the best hits a reranker orders anew; 0 = none. ``prune``: query terms of the learned leg that weigh less
+    than this share of the heaviest are left out, which is quicker and approximate; 0 = none are. ``two_phase``: terms
+    that weigh less than this share are looked at only for documents that the others have found; a bound says when
+    that could change the answer, and then the whole lists are read, so that the answer is always exact; 0 = off.
+    ``idf``: whether the learned leg's query weights are those that the model was trained with, or are counted in the
+    index that is searched.
+
+    Raises:
+        QueryError: If a value is out of range.
+    """
+
+    sparse: SparseLegs | None = None
+    rerank: int = 0
+    prune: float = 0.0
+    two_phase: float = 0.0
+    idf: IdfSource = "model"
+
+    def __post_init__(self) -> None:
+        _one_of("sparse", self.sparse, (None, *SPARSE_LEGS))
+        _one_of("idf", self.idf, IDF_SOURCES)
+        if isinstance(self.rerank, bool) or not isinstance(self.rerank, int) or not 0 <= self.rerank <= MAX_RERANK:
+            raise QueryError(f"rerank = {self.rerank!r}", expected=f"a number of hits from 0 to {MAX_RERANK}")
+        for name in ("prune", "two_phase"):
+            value = getattr(self, name)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not (math.isfinite(value) and 0 <= value < 1):
+                raise QueryError(f"{name} = {value!r}", expected="a share from 0 (off) to below 1")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values that differ from the defaults, for JSON: what a cursor or a report needs."""
+        return {key: value for key, value in asdict(self).items() if value != getattr(DEFAULT_OPTIONS, key)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SearchOptions:
+        """The options that plain values stand for; what is left out is the default.
+
+        Raises:
+            QueryError: If a key is unknown or a value out of range.
+        """
+        known = [field.name for field in fields(cls)]
+        odd = sorted(set(values) - set(known))
+        if odd:
+            raise QueryError(f"search options {', '.join(map(repr, odd))}", expected=f"some of {', '.join(known)}")
+        return cls(**values)
+
+
+def _one_of(name: str, value: object, choices: tuple[str | None, ...]) -> None:
+    if value not in choices:
+        words = ", ".join(str(choice) for choice in choices if choice is not None)
+        raise QueryError(f"{name} = {value!r}", expected=f"one of {words}")
+
+
+#: What a search without options uses.
+DEFAULT_OPTIONS: Final = SearchOptions()

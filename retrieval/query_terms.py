@@ -1,0 +1,112 @@
+"""Queries of a learned-sparse leg, altered before they are searched: light terms left out, or another idf put in.
+
+Each is a sparse encoder around another one, so that the leg and its lists in memory stay what they are.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from twindex.indexing.encoding import SparseEncoder, SparseEncoderInfo, SparseRows
+from twindex.indexing.postings import ImpactReader
+from twindex.indexing.types import BoolArray, Float32Array, Int32Array, Int64Array
+from twindex.retrieval.impact import ImpactRetriever, ImpactSource
+
+#: The least weight that a counted idf gives: a token of every document still says a little.
+LEAST: Final = np.float32(1e-3)
+#: Postings that are counted at a time.
+CHUNK: Final = 1 << 22
+
+
+def asked_by(retriever: ImpactRetriever, encoder: SparseEncoder) -> ImpactRetriever:
+    """The same leg with another encoder of queries; the lists in memory are shared."""
+    other = copy.copy(retriever)
+    other.encoder = encoder
+    return other
+
+
+def document_counts(snapshot: ImpactSource, vocabulary: int) -> Int64Array:
+    """Live documents that hold each dimension: int64[vocabulary]. Cost: a pass over segments with deletions."""
+    total = np.zeros(vocabulary, np.int64)
+    for segment in snapshot.segments:
+        if segment.impacts is not None:
+            total += _counts(segment.impacts, segment.live)
+    return total
+
+
+def _counts(reader: ImpactReader, live: BoolArray | None) -> Int64Array:
+    pointers = reader.ptr.astype(np.int64)
+    if live is None:
+        return np.diff(pointers)
+    counts = np.zeros(len(pointers) - 1, np.int64)
+    for start in range(0, reader.num_postings, CHUNK):
+        docs = reader.docs[start : start + CHUNK]
+        owners = np.searchsorted(pointers, np.arange(start, start + len(docs)), side="right") - 1
+        counts += np.bincount(owners[live[docs]], minlength=len(counts))
+    return counts
+
+
+class HeavyTerms:
+    """Queries without the terms that weigh less than a share of their heaviest one.
+
+    Args:
+        inner: Encodes queries.
+        share: From 0 (all terms stay) to below 1.
+    """
+
+    def __init__(self, inner: SparseEncoder, share: float) -> None:
+        self._inner = inner
+        self._share = np.float32(share)
+
+    @property
+    def info(self) -> SparseEncoderInfo:
+        """That of the encoder inside."""
+        return self._inner.info
+
+    def encode_documents(self, texts: Sequence[str]) -> SparseRows:
+        """Vectors of documents, unaltered."""
+        return self._inner.encode_documents(texts)
+
+    def encode_query(self, text: str) -> tuple[Int32Array, Float32Array]:
+        """The heavy dimensions and their weights: int32[m], float32[m]."""
+        ids, weights = self._inner.encode_query(text)
+        keep = weights >= self._share * weights.max(initial=np.float32(0))
+        return ids[keep], weights[keep]
+
+
+class CountedIdf:
+    """Inference-free queries weighed by document frequencies of the index that is searched.
+
+    The idf is BM25's, ln(1 + (N - df + 0.5) / (df + 0.5)), with df the documents that have the token among their
+    impacts, those that were only expanded by it included. Terms to which the encoder gives no weight stay without.
+
+    Args:
+        inner: Says which dimensions a query has.
+        counts: Documents that hold each dimension: int64[vocabulary].
+        documents: N.
+    """
+
+    def __init__(self, inner: SparseEncoder, counts: Int64Array, documents: int) -> None:
+        self._inner = inner
+        total = max(documents, int(counts.max(initial=0)))
+        frequencies = counts.astype(np.float64)
+        idf = np.log1p((total - frequencies + 0.5) / (frequencies + 0.5)).astype(np.float32)
+        self._idf: Float32Array = np.maximum(idf, LEAST)
+
+    @property
+    def info(self) -> SparseEncoderInfo:
+        """That of the encoder inside."""
+        return self._inner.info
+
+    def encode_documents(self, texts: Sequence[str]) -> SparseRows:
+        """Vectors of documents, unaltered."""
+        return self._inner.encode_documents(texts)
+
+    def encode_query(self, text: str) -> tuple[Int32Array, Float32Array]:
+        """The query's dimensions and their counted idf: int32[m], float32[m]."""
+        ids, _ = self._inner.encode_query(text)
+        return ids, self._idf[ids]
