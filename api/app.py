@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from fastapi import FastAPI
 
 from twindex.api import errors, openapi
 from twindex.api.context import Context
+from twindex.api.express import Express
 from twindex.api.gate import Gate, GateConfig
 from twindex.api.json_response import SafeJSON
 from twindex.api.limits import BodyLimit, Limits
@@ -46,6 +48,8 @@ log = logging.getLogger(__name__)
 ROUTES = (search, answer, documents, indexes, snapshots, encode, evaluation, tasks, openai, health, docs)
 #: Seconds between writes of the measures of a process, where there are several.
 PUBLISH = 1.0
+#: Seconds that a server waits for the compiled engine before it says that it is ready.
+PATIENCE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,8 @@ class AppConfig:
     ``index``: an index, or a folder of indexes (``root``: even if there is none in it yet). ``default``: the index
     that unnamed requests mean. ``refresh_seconds``: how often to look for newer commits, 0 = never. ``body_limit``:
     bytes of a request body, 0 = that of ``limits``. ``gate``: who may pass. ``workers``: processes that share the
-    work, this being one of them. ``traces``: makes OpenTelemetry spans; None = none are made.
+    work, this being one of them. ``compiled``: get the compiled engine ready at the start, if it can be had; else that
+    is done once enough was asked. ``traces``: makes OpenTelemetry spans; None = none are made.
 
     Raises:
         ConfigError: If a number is out of range.
@@ -71,6 +76,7 @@ class AppConfig:
     gate: GateConfig = field(default_factory=GateConfig)
     limits: Limits = field(default_factory=Limits)
     workers: int = 1
+    compiled: bool = False
     traces: Traces | None = None
 
     def __post_init__(self) -> None:
@@ -94,7 +100,7 @@ def create_app(config: AppConfig) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         context = make_context(config, metrics)
         app.state.context = context
-        await asyncio.to_thread(_open, context)
+        await asyncio.to_thread(_open, context, compiled=config.compiled)
         publishing = asyncio.create_task(_publish(context))
         try:
             yield
@@ -117,6 +123,7 @@ def create_app(config: AppConfig) -> FastAPI:
     errors.install(app)
     openapi.install(app)
     limits = config.limits
+    app.add_middleware(Express)
     app.add_middleware(
         BodyLimit,
         limit=config.body_limit or limits.body_bytes,
@@ -163,7 +170,7 @@ def make_context(config: AppConfig, metrics: Metrics) -> Context:
     )
 
 
-def _open(context: Context) -> None:
+def _open(context: Context, *, compiled: bool) -> None:
     """Opens the indexes, replays what their logs hold, and searches once in each, so that no request is the first."""
     context.catalog.start()
     for served in context.catalog.opened():
@@ -172,7 +179,23 @@ def _open(context: Context) -> None:
         except (TwindexError, OSError) as error:
             level = logging.WARNING if not isinstance(error, IndexError_) else logging.ERROR
             log.log(level, "%s could not be warmed up: %s", served.name, error)
+    if compiled:
+        compiling = threading.Thread(target=_compile, args=(context,), name="compile", daemon=True)
+        compiling.start()
+        compiling.join(PATIENCE)
     context.ready = True
+
+
+def _compile(context: Context) -> None:
+    """Gets the compiled engine ready in the index that most requests will mean.
+
+    Cost: milliseconds, or some seconds of a compiler at the very first start; searches go on without it meanwhile.
+    """
+    for served in context.catalog.opened()[:1]:
+        try:
+            served.compile()
+        except (TwindexError, OSError) as error:
+            log.warning("%s is searched without the compiled engine: %s", served.name, error)
 
 
 def _close(context: Context) -> None:

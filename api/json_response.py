@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from starlette.responses import JSONResponse
+
+#: Made once: making an encoder takes as long as a short value.
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
 def to_json(value: Any) -> bytes:
     """The value as compact JSON in ASCII. NaN is an error, never a token that is no JSON."""
-    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii")
+    return _ENCODER.encode(value).encode("ascii")
 
 
 class SafeJSON(JSONResponse):

@@ -154,6 +154,7 @@ def work(plan: Plan, listener: socket.socket) -> None:
         gate=plan.gate,
         limits=plan.limits,
         workers=plan.workers,
+        compiled=True,
         traces=Traces() if plan.traces else None,
     )
     server = uvicorn.Server(

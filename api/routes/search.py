@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import Any, Final
 
 from fastapi import APIRouter
@@ -10,25 +11,26 @@ from starlette.responses import Response
 
 from twindex.api.cursor import DEPTH, Cursor
 from twindex.api.deps import ContextDep, ReadIndex
-from twindex.api.highlight import highlights
 from twindex.api.json_response import to_json
 from twindex.api.openapi import problems
 from twindex.api.refusals import TooLargeError
 from twindex.api.schemas import (
     BatchRequest,
     BatchResponse,
-    SearchOptions,
     SearchRequest,
     SearchResponse,
     to_filter,
     to_recipe,
 )
+from twindex.api.service.hits import result_of
 from twindex.api.service.served import ServedIndex
-from twindex.retrieval.results import SearchResult
 
 router = APIRouter(tags=["search"])
 #: Hits of all queries of a batch together, at most.
 MAX_BATCH_HITS: Final = 100_000
+#: Hits and characters of a query that are surely few.
+LIGHT_K: Final = 100
+LIGHT_QUERY: Final = 500
 CHANGED: Final = "the index has changed since the page before: a hit may come twice or be passed over"
 
 
@@ -66,25 +68,43 @@ async def batch(body: BatchRequest, served: ReadIndex, context: ContextDep) -> R
     return Response(data, media_type="application/json")
 
 
+def is_light(body: SearchRequest) -> bool:
+    """Whether it is a plain search by words, whose cost depends on little but the index."""
+    return (
+        body.mode == "sparse"
+        and body.k <= LIGHT_K
+        and len(body.query) <= LIGHT_QUERY
+        and not (body.explain or body.highlight)
+        and body.filter is None
+        and body.fusion is None
+    )
+
+
 def run_search(served: ServedIndex, body: SearchRequest) -> bytes:
     """The response to one query, as JSON."""
+    with served.pace.timed() if is_light(body) else nullcontext():
+        return _run_search(served, body)
+
+
+def _run_search(served: ServedIndex, body: SearchRequest) -> bytes:
+    started = time.perf_counter()
     asked = _identity(served, body)
     cursor = Cursor.from_text(body.cursor, asked) if body.cursor is not None else None
     start = cursor.offset if cursor is not None else 0
     # One more than the page holds, to know whether there is another; never beyond the depth of paging.
     wanted = max(start + body.k, min(start + body.k + 1, DEPTH)) if body.k else 0
-    generation = served.searcher.snapshot.generation
-    result = served.searcher.search(
-        body.query,
+    with served.searcher.ranked(
+        [body.query],
         k=min(wanted, DEPTH) if start else wanted,
         mode=body.mode,
         filter=to_filter(body.filter),
-        explain=body.explain,
         start=start,
         recipe=to_recipe(body.fusion),
-    )
-    plain = _plain(served, body, result, body.k)
-    more = len(result.hits) > body.k > 0 and start + body.k < DEPTH
+    ) as (found,):
+        plain = result_of(found, k=body.k, explain=body.explain, highlight=body.highlight)
+        more = len(found.ranking) > body.k > 0 and start + body.k < DEPTH
+        generation = found.snapshot.generation
+    plain["took_ms"] = round(1000 * (time.perf_counter() - started), 3)
     plain["cursor"] = Cursor(start + body.k, generation).to_text(asked) if more else None
     if cursor is not None and cursor.generation != generation:
         plain["notes"] = [*plain.get("notes", []), CHANGED]
@@ -94,26 +114,14 @@ def run_search(served: ServedIndex, body: SearchRequest) -> bytes:
 def run_batch(served: ServedIndex, body: BatchRequest) -> bytes:
     """The response to many queries, as JSON."""
     started = time.perf_counter()
-    results = served.searcher.search_many(
-        body.queries,
-        k=body.k,
-        mode=body.mode,
-        filter=to_filter(body.filter),
-        explain=body.explain,
-        recipe=to_recipe(body.fusion),
-    )
-    plain = [{**_plain(served, body, result, body.k), "cursor": None} for result in results]
-    return to_json({"results": plain, "took_ms": round(1000 * (time.perf_counter() - started), 3)})
-
-
-def _plain(served: ServedIndex, options: SearchOptions, result: SearchResult, k: int) -> dict[str, Any]:
-    plain = result.to_dict()
-    del plain["hits"][k:]
-    if options.highlight:
-        analyzer = served.searcher.snapshot.analyzer
-        for hit in plain["hits"]:
-            hit["highlights"] = highlights(analyzer, result.query, hit["text"])
-    return plain
+    with served.searcher.ranked(
+        body.queries, k=body.k, mode=body.mode, filter=to_filter(body.filter), recipe=to_recipe(body.fusion)
+    ) as found:
+        plain = [result_of(one, k=body.k, explain=body.explain, highlight=body.highlight) for one in found]
+    took = 1000 * (time.perf_counter() - started)
+    for one in plain:
+        one |= {"took_ms": round(took / len(plain), 3), "cursor": None}
+    return to_json({"results": plain, "took_ms": round(took, 3)})
 
 
 def _identity(served: ServedIndex, body: SearchRequest) -> dict[str, Any]:

@@ -18,15 +18,18 @@ from twindex.api.service.applier import Applier
 from twindex.api.service.backup import restore_over
 from twindex.api.service.encoders import EncoderPool
 from twindex.api.service.group import GroupCommit
+from twindex.api.service.pace import Pace
 from twindex.api.service.records import Entry, Record, delete
 from twindex.api.service.wal import Acknowledged, WriteLog
 from twindex.indexing.errors import IndexError_, TwindexError
 from twindex.indexing.filters import Filter
 from twindex.indexing.manifest import Manifest
+from twindex.indexing.optional import available
 from twindex.indexing.types import Int32Array
 from twindex.rag.engine import AnswerEngine
 from twindex.rag.generator import Generator
 from twindex.retrieval.engine import Searcher
+from twindex.retrieval.lexical import LexicalRetriever
 from twindex.retrieval.profile import Profile
 
 log = logging.getLogger(__name__)
@@ -34,6 +37,8 @@ log = logging.getLogger(__name__)
 #: What a server keeps inside an index directory.
 STATE_FOLDER: Final = ".twindex"
 LOG_FOLDER: Final = "log"
+#: Whether searches by words get faster once enough of them were asked.
+COMPILES: Final = available("numba")
 #: Seconds between looks of a request that waits for its write to become visible.
 LOOK: Final = 0.01
 #: Bytes of a log whose records cannot be applied (another writer, a full disk), at most; then writes are refused.
@@ -70,6 +75,7 @@ class ServedIndex:
         self.snapshots = snapshots
         self.log_problem = ""
         self.encoders = encoders
+        self.pace = Pace()
         self._opening = threading.Lock()
         self._changed = threading.Condition()
         self._closed = False
@@ -97,6 +103,14 @@ class ServedIndex:
     def writes(self) -> bool:
         """Whether the log is open; the first write opens it."""
         return self._group is not None
+
+    @property
+    def quick(self) -> bool:
+        """Whether a plain search by words may be done on the event loop: it takes little, and waits for nothing."""
+        if not self.pace.quick:
+            return False
+        retriever = self.searcher.retriever("sparse")
+        return isinstance(retriever, LexicalRetriever) and (retriever.compiled or not COMPILES)
 
     def submit(self, entry: Entry) -> Future[Acknowledged]:
         """A write; its future is done once the write is durable.
@@ -212,6 +226,14 @@ class ServedIndex:
     def log_bytes(self) -> int:
         """Bytes of the log's files."""
         return self._log.size() if self._log is not None else 0
+
+    def compile(self) -> None:
+        """Lays the compiled engine out, if it can be had: else that is done once enough was asked."""
+        retriever = self.searcher.retriever("sparse")
+        if COMPILES and isinstance(retriever, LexicalRetriever):
+            _ = retriever.fast
+            for text in ("warm up", "warm up warm", ""):
+                self.searcher.search(text, k=10, mode="sparse")
 
     def warm(self) -> None:
         """Searches once in every mode that the index has, so that nothing is loaded by the first request.

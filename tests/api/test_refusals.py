@@ -308,7 +308,7 @@ def test_a_full_queue_sheds_load(index: Path) -> None:
 def test_a_slow_request_is_given_up(index: Path) -> None:
     with client_of(index, limits=Limits(seconds=0.05)) as client:
         served = client.app.state.context.catalog.get(None)  # type: ignore[attr-defined]
-        real = served.searcher.search
+        real = served.searcher.ranked
 
         def slow(*arguments: Any, **named: Any) -> Any:
             import time
@@ -316,7 +316,7 @@ def test_a_slow_request_is_given_up(index: Path) -> None:
             time.sleep(0.4)
             return real(*arguments, **named)
 
-        served.searcher.search = slow
+        served.searcher.ranked = slow
         assert client.post("/v1/search", json=SEARCH).status_code == 504
 
 
@@ -350,7 +350,7 @@ def test_an_unforeseen_error_tells_nothing(index: Path) -> None:
         def broken(*arguments: Any, **named: Any) -> Any:
             raise RuntimeError("the secret is 42")
 
-        served.searcher.search = broken
+        served.searcher.ranked = broken
         response = client.post("/v1/search", json=SEARCH)
         assert response.status_code == 500
         assert "42" not in response.text
