@@ -22,12 +22,13 @@ from twindex.indexing.encoding import SparseEncoder
 from twindex.indexing.errors import QueryError
 from twindex.indexing.filters import Filter
 from twindex.indexing.postings import ImpactReader
-from twindex.indexing.types import BoolArray, Float32Array, Int32Array, Int64Array
+from twindex.indexing.types import BoolArray, Float32Array, Int32Array, Int64Array, Passage
 from twindex.retrieval.fast import FastIndex
 from twindex.retrieval.fast_arrays import Hits, Masks
 from twindex.retrieval.fast_choice import Accelerator, Engine, answers, edges
 from twindex.retrieval.fast_join import Part, join
 from twindex.retrieval.fast_plan import Choice, numpy_choice
+from twindex.retrieval.impact_reasons import heaviest_first, names_of, own_terms, term_branch
 from twindex.retrieval.topk import top_k
 from twindex.retrieval.types import Explanation, Query, Ranking, Run, as_queries, check_k
 
@@ -64,6 +65,9 @@ class ImpactSource(Protocol):
 
     def ids(self, ords: Int32Array) -> list[str]:
         """External ids."""
+
+    def passages(self, ords: Int32Array) -> list[Passage]:
+        """Passages, in the order of ``ords``."""
 
     def check_sparse_encoder(self, encoder: SparseEncoder) -> None:
         """Nothing, if queries may be encoded by it."""
@@ -150,7 +154,10 @@ class ImpactRetriever:
         return self._fast.ready.plan(ids, k, weights=weights)
 
     def explain(self, query: Query, ord_: int) -> Explanation:
-        """Why the document has its score: one branch a matching term.
+        """Why the document has its score: one branch a matching term, the one that adds most first.
+
+        Each says what the term stands for, where the encoder knows, and whether the document has it by its own words
+        or was expanded by it.
 
         Raises:
             QueryError: If there is no such ordinal.
@@ -162,22 +169,28 @@ class ImpactRetriever:
             return Explanation(0.0, "the document is deleted or does not pass the filter")
         at = int(np.searchsorted(np.asarray(self.snapshot.bases), ord_, side="right")) - 1
         local = ord_ - int(self.snapshot.bases[at])
+        names = names_of(self.encoder, query.text)
+        own = own_terms(self.encoder, self.snapshot.passages(np.array([ord_], np.int32))[0].contents)
         details, total = [], np.float32(0)
         for t, weight in zip(*self.terms(query.text), strict=True):
             docs, impacts = self._readers[at].postings(int(t))
             p = int(np.searchsorted(docs, local))
             if p < len(docs) and docs[p] == local:
-                value = weight * np.float32(impacts[p])
-                total += value
-                data = {"term": int(t), "weight": float(weight), "impact": int(impacts[p])}
-                parts = (
-                    Explanation(float(weight), "weight in the query, times the scale of impacts"),
-                    Explanation(float(impacts[p]), "impact in the document"),
+                total += weight * np.float32(impacts[p])
+                term, impact = int(t), int(impacts[p])
+                details.append(
+                    term_branch(
+                        term,
+                        float(weight),
+                        impact,
+                        scale=self.encoder.info.scale,
+                        name=names.get(term),
+                        own=term in own,
+                    )
                 )
-                details.append(Explanation(float(value), f"dimension {int(t)}", parts, "product", data))
         data = asdict(self.plan(query, 10)) if self._fast.ready is not None else {}
-        text = f"{self.name}, sum over matching dimensions"
-        return Explanation(float(total), text, tuple(details), "sum" if details else "leaf", data)
+        text = f"{self.name}, sum over matching terms"
+        return Explanation(float(total), text, heaviest_first(details), "sum" if details else "leaf", data)
 
     @cached_property
     def _readers(self) -> list[ImpactReader]:

@@ -6,7 +6,7 @@ Each is a sparse encoder around another one, so that the leg and its lists in me
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -15,6 +15,7 @@ from twindex.indexing.encoding import SparseEncoder, SparseEncoderInfo, SparseRo
 from twindex.indexing.postings import ImpactReader
 from twindex.indexing.types import BoolArray, Float32Array, Int32Array, Int64Array
 from twindex.retrieval.impact import ImpactRetriever, ImpactSource
+from twindex.retrieval.impact_reasons import names_of
 
 #: The least weight that a counted idf gives: a token of every document still says a little.
 LEAST: Final = np.float32(1e-3)
@@ -71,6 +72,10 @@ class HeavyTerms:
         """Vectors of documents, unaltered."""
         return self._inner.encode_documents(texts)
 
+    def words(self, text: str) -> Mapping[int, str]:
+        """What the query's dimensions stand for."""
+        return names_of(self._inner, text)
+
     def encode_query(self, text: str) -> tuple[Int32Array, Float32Array]:
         """The heavy dimensions and their weights: int32[m], float32[m]."""
         ids, weights = self._inner.encode_query(text)
@@ -105,6 +110,10 @@ class CountedIdf:
     def encode_documents(self, texts: Sequence[str]) -> SparseRows:
         """Vectors of documents, unaltered."""
         return self._inner.encode_documents(texts)
+
+    def words(self, text: str) -> Mapping[int, str]:
+        """What the query's dimensions stand for."""
+        return names_of(self._inner, text)
 
     def encode_query(self, text: str) -> tuple[Int32Array, Float32Array]:
         """The query's dimensions and their counted idf: int32[m], float32[m]."""

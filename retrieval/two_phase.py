@@ -101,7 +101,7 @@ class TwoPhaseRetriever:
 
     def _greatest(self, term: int) -> float:
         """The greatest impact of a list; 0 if it is empty."""
-        return float(max(int(reader.postings(term)[1].max(initial=0)) for _, reader in self._parts))
+        return float(max((int(reader.postings(term)[1].max(initial=0)) for _, reader in self._parts), default=0))
 
     @cached_property
     def _parts(self) -> list[tuple[int, ImpactReader]]:

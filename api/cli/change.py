@@ -10,9 +10,10 @@ import typer
 
 from twindex.api.cli import options
 from twindex.api.cli.console import emit_json, progress_bars
-from twindex.api.cli.index import corpus_from, encoder_from, summarise, tell
+from twindex.api.cli.index import corpus_from, summarise, tell
 from twindex.indexing.corpus import with_estimate
-from twindex.indexing.encoding import Encoder
+from twindex.indexing.encoders.resolve_sparse import resolve_legs
+from twindex.indexing.encoding import Encoder, SparseEncoder
 from twindex.indexing.errors import UsageError
 from twindex.indexing.snapshot import Snapshot
 from twindex.indexing.transaction import OnDuplicate
@@ -53,7 +54,8 @@ def add(
         text_field=text_field,
         title_field=title_field,
     )
-    with IndexWriter.open(index, encoder=_encoder_of(index)) as writer, progress_bars() as progress:
+    encoder, sparse = _encoders_of(index)
+    with IndexWriter.open(index, encoder=encoder, sparse_encoder=sparse) as writer, progress_bars() as progress:
         report = writer.add(source, on_duplicate=policy, progress=with_estimate(source, progress))
         manifest = writer.commit()
     summary = summarise(report, source, seconds=time.perf_counter() - started)
@@ -101,8 +103,8 @@ def merge(
     typer.echo(f"{index} now has {len(manifest.segments)} segment{'s' if len(manifest.segments) != 1 else ''}")
 
 
-def _encoder_of(index: Path) -> Encoder | None:
-    """The encoder that the index was built with."""
+def _encoders_of(index: Path) -> tuple[Encoder | None, SparseEncoder | None]:
+    """The encoders that the index was built with."""
     with Snapshot.open(index) as snapshot:
-        info = snapshot.encoder_info
-    return encoder_from(info.name) if info else None
+        dense, sparse = snapshot.encoder_info, snapshot.sparse_encoder_info
+    return resolve_legs(dense.name if dense else None, sparse.name if sparse else None)

@@ -14,8 +14,10 @@ from twindex.indexing.analysis import get_analyzer
 from twindex.indexing.chunking import ChunkConfig
 from twindex.indexing.config import SEGMENT_DOCS, VECTOR_KINDS, IndexConfig
 from twindex.indexing.corpus import Corpus, OnError, StdlibDocs, open_corpus, with_estimate
-from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
-from twindex.indexing.encoding import Encoder
+from twindex.indexing.encoders.resolve import DEFAULT_ENCODER
+from twindex.indexing.encoders.resolve_sparse import resolve_legs, sparse_side_of
+from twindex.indexing.encoding import Encoder, SparseEncoder
+from twindex.indexing.errors import ConfigError
 from twindex.indexing.report import AddReport
 from twindex.indexing.writer import IndexWriter
 
@@ -41,6 +43,20 @@ def index(
     encoder: Annotated[
         str, typer.Option(metavar="[NAME|none]", help="Dense encoder; 'none' builds a sparse index only.")
     ] = DEFAULT_ENCODER,
+    sparse: Annotated[
+        str,
+        typer.Option(
+            metavar="[bm25|bm25,learned]", help="Sparse legs. BM25 is always there; a learned one may stand beside it."
+        ),
+    ] = "bm25",
+    sparse_encoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|DIR",
+            help="Encoder of the learned leg. A twin encoder that is the dense one too reads each text once.",
+            show_default="the dense one, if it is a twin; else the one that comes with twindex",
+        ),
+    ] = None,
     analyzer: Annotated[str, typer.Option(help="Analyzer of the sparse leg.")] = "english",
     chunk: Annotated[
         str, typer.Option(metavar="KIND[:SIZE[:OVERLAP]]", help="none, words:200:40 or sentences:200:1.")
@@ -64,15 +80,17 @@ def index(
         text_field=text_field,
         title_field=title_field,
     )
-    model = encoder_from(encoder)
+    model, learned = encoders_from(encoder, sparse, sparse_encoder)
     config = IndexConfig(
         analyzer=get_analyzer(analyzer).name,
         encoder=model.info if model else None,
+        sparse_encoder=learned.info if learned else None,
         chunking=ChunkConfig.parse(chunk),
         vector_kind=options.chosen(vectors, VECTOR_KINDS, "--vectors"),
         segment_docs=SEGMENT_DOCS if segment_docs is None else segment_docs,
     )
-    with IndexWriter.create(into, config, encoder=model) as writer, progress_bars() as progress:
+    writing = IndexWriter.create(into, config, encoder=model, sparse_encoder=learned)
+    with writing as writer, progress_bars() as progress:
         report = writer.add(source, progress=with_estimate(source, progress))
         manifest = writer.commit()
     summary = summarise(report, source, seconds=time.perf_counter() - started)
@@ -103,11 +121,24 @@ def corpus_from(
     return open_corpus(Path(name), on_error=policy, fmt=fmt, **given)
 
 
-def encoder_from(name: str) -> Encoder | None:
-    """The encoder of that name, None for "none"."""
-    if name == "none":
-        return None
-    return resolve_encoder(name)
+def encoders_from(encoder: str, sparse: str, sparse_encoder: str | None) -> tuple[Encoder | None, SparseEncoder | None]:
+    """The encoders of an index from what was typed; None where it has no such leg.
+
+    Raises:
+        ConfigError: If there are no such sparse legs, or a sparse encoder is named without its leg.
+        ModelNotFoundError: If an encoder is not here.
+    """
+    legs = [leg.strip() for leg in sparse.split(",")]
+    if "bm25" not in legs or not set(legs) <= {"bm25", "learned"}:
+        raise ConfigError(f"--sparse {sparse!r}", expected="bm25, or bm25,learned")
+    if sparse_encoder is not None and "learned" not in legs:
+        raise ConfigError(
+            f"--sparse-encoder {sparse_encoder!r} for an index without a learned leg",
+            expected="both or neither",
+            remedy="add --sparse bm25,learned",
+        )
+    dense = None if encoder == "none" else encoder
+    return resolve_legs(dense, (sparse_encoder or sparse_side_of(dense)) if "learned" in legs else None)
 
 
 def summarise(report: AddReport, source: Corpus, *, seconds: float) -> dict[str, Any]:

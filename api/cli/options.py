@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from twindex.indexing.errors import ConfigError
+from twindex.retrieval.options import IDF_SOURCES, SPARSE_LEGS, SearchOptions
 
 IndexDir = Annotated[Path, typer.Argument(metavar="DIR", help="Index directory.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
@@ -16,6 +17,42 @@ Mode = Annotated[str, typer.Option("--mode", help="hybrid, sparse or dense.", me
 FilterExpression = Annotated[
     str | None,
     typer.Option("--filter", metavar="EXPR", help="Condition on metadata, as in: year >= 2020 and lang = 'en'"),
+]
+Sparse = Annotated[
+    str | None,
+    typer.Option(
+        "--sparse",
+        metavar="[bm25|learned|both]",
+        help="Which sparse legs to ask.",
+        show_default="the profile's, else all that the index has",
+    ),
+]
+Rerank = Annotated[
+    int, typer.Option("--rerank", metavar="N", help="Let a reranker order the N best hits anew; 0 = none.")
+]
+Reranker = Annotated[
+    str | None,
+    typer.Option(
+        "--reranker", metavar="NAME|DIR", help="Which reranker.", show_default="the one that comes with twindex"
+    ),
+]
+Prune = Annotated[
+    float,
+    typer.Option(
+        "--prune", metavar="SHARE", help="Leave learned query terms below this share of the heaviest out (approximate)."
+    ),
+]
+TwoPhase = Annotated[
+    float,
+    typer.Option(
+        "--two-phase",
+        metavar="SHARE",
+        help="Look terms below this share of the heaviest up for the best candidates alone; the answer stays exact.",
+    ),
+]
+Idf = Annotated[
+    str,
+    typer.Option("--idf", metavar="[model|index]", help="Weights of learned queries: the model's, or counted here."),
 ]
 OnError = Annotated[
     str,
@@ -45,3 +82,26 @@ def chosen(value: str, choices: tuple[Choice, ...], option: str) -> Choice:
         if choice == value:
             return choice
     raise ConfigError(f"{option} {value!r}", expected=f"{', '.join(choices[:-1])} or {choices[-1]}")
+
+
+def search_options(
+    *,
+    sparse: str | None = None,
+    rerank: int = 0,
+    prune: float = 0.0,
+    two_phase: float = 0.0,
+    idf: str = "model",
+) -> SearchOptions:
+    """The options of a search from what was typed.
+
+    Raises:
+        ConfigError: If a word is none of the choices.
+        QueryError: If a number is out of range.
+    """
+    return SearchOptions(
+        sparse=None if sparse is None else chosen(sparse, SPARSE_LEGS, "--sparse"),
+        rerank=rerank,
+        prune=prune,
+        two_phase=two_phase,
+        idf=chosen(idf, IDF_SOURCES, "--idf"),
+    )

@@ -28,11 +28,18 @@ def search(
     filter: options.FilterExpression = None,  # noqa: A002, RUF100 - the option's public name
     explain: Annotated[bool, typer.Option("--explain", help="Show why each hit has its score.")] = False,
     profile: options.Profile = None,
+    sparse: options.Sparse = None,
+    rerank: options.Rerank = 0,
+    reranker: options.Reranker = None,
+    prune: options.Prune = 0.0,
+    two_phase: options.TwoPhase = 0.0,
+    idf: options.Idf = "model",
     json: options.Json = False,
 ) -> None:
     """Search an index by words, by meaning, or by both."""
-    with Searcher.open(index, profile=profile) as searcher:
-        result = searcher.search(query, k=k, mode=as_mode(mode), filter=filter, explain=explain)
+    wanted = options.search_options(sparse=sparse, rerank=rerank, prune=prune, two_phase=two_phase, idf=idf)
+    with Searcher.open(index, profile=profile, reranker=reranker) as searcher:
+        result = searcher.search(query, k=k, mode=as_mode(mode), filter=filter, explain=explain, options=wanted)
     if json:
         emit_json(result.to_dict())
         return
@@ -47,7 +54,8 @@ def show_result(console: Console, result: SearchResult) -> None:
         console.print("no hits")
     for rank, hit in enumerate(result.hits, 1):
         console.print(render_hit(rank, hit))
-    console.print(Text(f"{len(result.hits)} hits, {result.mode}, {result.took_ms:.1f} ms", style="dim"))
+    said = f", {result.reranked['depth']} reranked by {result.reranked['name']}" if result.reranked else ""
+    console.print(Text(f"{len(result.hits)} hits, {result.mode}{said}, {result.took_ms:.1f} ms", style="dim"))
 
 
 def render_hit(rank: int, hit: Hit, *, width: int = 200) -> Group:

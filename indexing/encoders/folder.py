@@ -13,6 +13,8 @@ from twindex.indexing.encoders.digests import files_sha256
 from twindex.indexing.encoders.onnx import EncoderSettings, OnnxEncoder
 from twindex.indexing.encoders.sentence_transformers import SentenceTransformerEncoder
 from twindex.indexing.encoders.tokenizer import TextTokenizer
+from twindex.indexing.encoders.twin import ABOUT as TWIN
+from twindex.indexing.encoders.twin import open_twin
 from twindex.indexing.encoding import Encoder, Similarity
 from twindex.indexing.errors import ConfigError
 
@@ -44,16 +46,24 @@ def open_folder(
     """The encoder in a folder.
 
     ``model.onnx`` (or ``onnx/model.onnx``) with ``tokenizer.json`` runs as it is. Without it, or if a
-    ``precision`` is asked for, the safetensors of a plain BERT become our own graph. Anything else
-    needs sentence-transformers.
+    ``precision`` is asked for, the safetensors of a plain BERT become our own graph. A twin encoder gives its dense
+    side. Anything else needs sentence-transformers.
 
     Raises:
         ConfigError: If a file of the folder cannot be understood.
         MissingExtraError: If it needs sentence-transformers, which is not installed.
         DeviceError: If the device is absent.
     """
-    settings = read_settings(folder)
     device = device or "cpu"
+    if (folder / TWIN).is_file():
+        if precision is not None or device != "cpu":
+            raise ConfigError(
+                f"the twin encoder {folder} in {precision or 'its own precision'} on {device!r}",
+                expected="the CPU, and the precision that it was exported in",
+                remedy="leave both out, or export the run again: twindex train export --precision",
+            )
+        return open_twin(folder, name=name, threads=threads)
+    settings = read_settings(folder)
     if settings is not None and (folder / TOKENIZER).is_file():
         tokenizer = TextTokenizer.from_file(folder / TOKENIZER, settings.max_length)
         if precision is None:

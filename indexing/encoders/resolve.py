@@ -1,12 +1,13 @@
 """From a name to an encoder: each place where a model can be is tried in a fixed order.
 
 1. ``hashing`` and ``hashing:DIM``, which need no model;
-2. a local folder;
-3. models known by name, from an installed package or from the hub's local cache, pinned by sha256;
-4. models that installed packages register under the entry point group ``twindex.models``
+2. models that come with this package;
+3. a local folder;
+4. models known by name, from an installed package or from the hub's local cache, pinned by sha256;
+5. models that installed packages register under the entry point group ``twindex.models``
    (the entry point's name is the model's, its value a function that returns the model's folder);
-5. the hub's local cache;
-6. the hub itself, only if ``download`` allows it.
+6. the hub's local cache;
+7. the hub itself, only if ``download`` allows it.
 
 A name may end in ``@int8`` or ``@fp32``.
 """
@@ -23,6 +24,7 @@ from twindex.indexing.encoders.folder import is_model_folder, open_folder
 from twindex.indexing.encoders.hashing import HashingEncoder
 from twindex.indexing.encoders.models import KNOWN, KnownModel, known_encoder
 from twindex.indexing.encoders.sentence_transformers import SentenceTransformerEncoder
+from twindex.indexing.encoders.shipped import shipped_folder, shipped_models
 from twindex.indexing.encoding import Encoder
 from twindex.indexing.errors import ConfigError, DeviceError, ModelNotFoundError
 from twindex.indexing.optional import available, load
@@ -89,7 +91,7 @@ def resolve_encoder(
         return _hashing(name)
     base, precision = _split(name)
     search = _Search(name, base, precision, device, threads, cache_dir)
-    for place in (_local, _known, _registered, _cached):
+    for place in (_shipped, _local, _known, _registered, _cached):
         found = place(search)
         if found is not None:
             return found
@@ -126,6 +128,15 @@ def _hashing(name: str) -> HashingEncoder:
     if not (dim.isascii() and dim.isdigit()):
         raise ConfigError(f"encoder {name!r}", expected="hashing:DIM, as in hashing:256")
     return HashingEncoder(int(dim))
+
+
+def _shipped(search: _Search) -> Encoder | None:
+    folder = shipped_folder(search.base)
+    if folder is None:
+        own = ", ".join(shipped_models("twin"))
+        search.tried.append(f"this package's own models ({own or 'none comes with this release'})")
+        return None
+    return search.folder(folder)
 
 
 def _local(search: _Search) -> Encoder | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from twindex.indexing.encoders.resolve import resolve_encoder
 from twindex.indexing.encoders.shipped import shipped_folder, shipped_models
 from twindex.indexing.encoders.sparse_hashing import SparseHashingEncoder
 from twindex.indexing.encoders.twin_sides import TwinSparse, is_twin, open_sides
@@ -46,6 +47,35 @@ def resolve_twins(name: str, *, threads: int | None = None) -> tuple[Encoder, Sp
         CorruptIndexError: If its files are not what they were when it was made.
     """
     return open_sides(twin_folder(name), name=name, threads=threads)
+
+
+def resolve_legs(
+    dense: str | None, sparse: str | None, *, threads: int | None = None
+) -> tuple[Encoder | None, SparseEncoder | None]:
+    """The encoders that an index is built with, by name; None where it has no such leg.
+
+    Where both names are that of one twin encoder, each text goes through it once.
+
+    Raises:
+        ModelNotFoundError: If one is not here.
+        ConfigError: If a name makes no sense, or a model's files do not.
+        CorruptIndexError: If files of the package's model are not what they were when it was made.
+    """
+    if dense is not None and dense == sparse and not sparse.startswith(SPARSE_HASHING):
+        return resolve_twins(dense, threads=threads)
+    return (
+        None if dense is None else resolve_encoder(dense, threads=threads),
+        None if sparse is None else resolve_sparse_encoder(sparse, threads=threads),
+    )
+
+
+def sparse_side_of(dense: str | None) -> str:
+    """The sparse encoder that goes with a dense one: its other side if it is a twin, else the package's own."""
+    if dense is not None:
+        folder = shipped_folder(dense) or Path(dense).expanduser()
+        if "\0" not in dense and is_twin(folder):
+            return dense
+    return DEFAULT_SPARSE_ENCODER
 
 
 def twin_folder(name: str) -> Path:

@@ -75,6 +75,10 @@ class TextTokenizer:
             raise ConfigError(f"{path} cannot be read as a tokenizer: {error}") from error
         return cls(tokenizer, max_length, sha256(content).hexdigest())
 
+    def token(self, number: int) -> str:
+        """The token of a number; empty if there is none."""
+        return self._tokenizer.id_to_token(number) or ""
+
     def ids(self, text: str) -> list[int]:
         """Token ids of any string: lone surrogates count as U+FFFD, a text of any size is cut first.
 

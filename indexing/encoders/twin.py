@@ -77,6 +77,14 @@ class InferenceFreeQueries:
         """The sparse vectors of queries."""
         return SparseVectors.of([self._one(text) for text in texts])
 
+    def terms(self, text: str) -> list[tuple[str, int, float]]:
+        """A query's tokens with their dimensions and weights, by dimension."""
+        ids, weights = self._one(text)
+        return [
+            (self._tokenizer.token(number), number, weight)
+            for number, weight in zip(ids.tolist(), weights.tolist(), strict=True)
+        ]
+
     def _one(self, text: str) -> tuple[Int32Array, Float32Array]:
         ids = np.unique(np.array(self._tokenizer.ids(text)[1:-1], np.int32))
         weights = self._idf[ids] if len(ids) else np.empty(0, np.float32)

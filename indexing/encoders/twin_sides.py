@@ -134,6 +134,10 @@ class TwinSparse:
         """Vectors of documents, in the order of ``texts``."""
         return self._pass.sparse(texts)
 
+    def words(self, text: str) -> dict[int, str]:
+        """What the dimensions of a query stand for."""
+        return {number: word for word, number, _ in self._queries.terms(text)}
+
     def encode_query(self, text: str) -> Row:
         """The query's dimensions, ascending, and their weights: int32[m], float32[m]."""
         return self._queries.encode([text]).row(0)

@@ -120,8 +120,8 @@ def int8_weights(source: BertWeights, arrays: dict[str, Float32Array]) -> BertWe
     return Int8OnnxBert(model, SHAPE)
 
 
-def slow_bert(arrays: dict[str, Float32Array], ids: list[int]) -> NDArray[np.float64]:
-    """States of the last layer, written down from Devlin et al. 2019 and Vaswani et al. 2017, in float64."""
+def slow_bert(arrays: dict[str, Float32Array], ids: list[int], kinds: list[int] | None = None) -> NDArray[np.float64]:
+    """States of the last layer (``kinds``: token types, None = all 0), written down from Devlin et al. 2019 and Vaswani et al. 2017, in float64."""
     w = {name: array.astype(np.float64) for name, array in arrays.items()}
 
     def norm(x: NDArray[np.float64], name: str) -> NDArray[np.float64]:
@@ -133,7 +133,8 @@ def slow_bert(arrays: dict[str, Float32Array], ids: list[int]) -> NDArray[np.flo
         return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
 
     erf = np.vectorize(math.erf)
-    x = w["embeddings.word_embeddings.weight"][ids] + w["embeddings.token_type_embeddings.weight"][0]
+    kind = w["embeddings.token_type_embeddings.weight"][kinds or [0] * len(ids)]
+    x = w["embeddings.word_embeddings.weight"][ids] + kind
     x = norm(x + w["embeddings.position_embeddings.weight"][: len(ids)], "embeddings.LayerNorm")
     size = HIDDEN // HEADS
     for layer in range(LAYERS):

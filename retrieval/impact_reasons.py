@@ -1,0 +1,54 @@
+"""What a learned-sparse leg says of a hit: which terms matched, by which weights, and which of them are expansions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from twindex.indexing.encoding import SparseEncoder
+from twindex.retrieval.types import Explanation
+
+
+@runtime_checkable
+class NamesTerms(Protocol):
+    """A sparse encoder whose dimensions have names."""
+
+    def words(self, text: str) -> Mapping[int, str]:
+        """The dimensions that a text has as a query, with what each stands for."""
+
+
+def names_of(encoder: SparseEncoder, text: str) -> Mapping[int, str]:
+    """What a query's dimensions stand for; empty for an encoder that cannot say."""
+    return encoder.words(text) if isinstance(encoder, NamesTerms) else {}
+
+
+def own_terms(encoder: SparseEncoder, text: str) -> frozenset[int]:
+    """The dimensions that a document's own words have; its other ones are expansions."""
+    return frozenset(encoder.encode_query(text)[0].tolist())
+
+
+def term_branch(term: int, weight: float, impact: int, *, scale: float, name: str | None, own: bool) -> Explanation:
+    """The branch of one matching term.
+
+    Args:
+        term: Its dimension.
+        weight: Its weight in the query, times the scale of impacts: a float32 value.
+        impact: Its impact in the document.
+        scale: Weight of one unit of impact.
+        name: What it stands for.
+        own: Whether it is a word of the document; else the encoder added it.
+    """
+    label = f"dimension {term}" if name is None else name
+    said = label if own else f"{label}, not in the text: an expansion"
+    idf, held = weight / scale, scale * impact
+    parts = (
+        Explanation(idf, "weight in the query (idf)"),
+        Explanation(held, f"weight in the document (impact {impact} of 255)"),
+    )
+    data = {"term": term, "token": name, "idf": idf, "weight": held, "impact": impact, "in_text": own}
+    return Explanation(weight * impact, said, parts, "product", data)
+
+
+def heaviest_first(branches: Sequence[Explanation]) -> tuple[Explanation, ...]:
+    """Branches by what they contribute, then by their dimension."""
+    return tuple(sorted(branches, key=lambda branch: (-branch.value, branch.data["term"])))
