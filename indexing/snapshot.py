@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -138,8 +138,8 @@ class Snapshot:
         """Passages, in the order of ``ords``: int32[n]."""
         return self._gather(ords, lambda segment, local: segment.store.passages(local))
 
-    def records(self, ords: Int32Array) -> list[dict[str, Any]]:
-        """Stored records of passages (keys as in FORMAT.md; no passage id), in the order of ``ords``: int32[n]."""
+    def records(self, ords: Int32Array) -> list[bytes]:
+        """Records of passages as they are stored (JSON; see FORMAT.md), in the order of ``ords``: int32[n]."""
         return self._gather(ords, lambda segment, local: segment.store.records(local))
 
     def allowed(self, filter: Filter | None = None) -> BoolArray | None:  # noqa: A002, RUF100 - the contract's name

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from twindex.api.cursor import DEPTH, Cursor
 from twindex.api.deps import ContextDep, ReadIndex
-from twindex.api.json_response import to_json
+from twindex.api.json_response import to_utf8
 from twindex.api.openapi import problems
 from twindex.api.refusals import TooLargeError
 from twindex.api.schemas import (
@@ -108,7 +108,7 @@ def _run_search(served: ServedIndex, body: SearchRequest) -> bytes:
     plain["cursor"] = Cursor(start + body.k, generation).to_text(asked) if more else None
     if cursor is not None and cursor.generation != generation:
         plain["notes"] = [*plain.get("notes", []), CHANGED]
-    return to_json(plain)
+    return to_utf8(plain)
 
 
 def run_batch(served: ServedIndex, body: BatchRequest) -> bytes:
@@ -121,7 +121,7 @@ def run_batch(served: ServedIndex, body: BatchRequest) -> bytes:
     took = 1000 * (time.perf_counter() - started)
     for one in plain:
         one |= {"took_ms": round(took / len(plain), 3), "cursor": None}
-    return to_json({"results": plain, "took_ms": round(took, 3)})
+    return to_utf8({"results": plain, "took_ms": round(took, 3)})
 
 
 def _identity(served: ServedIndex, body: SearchRequest) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from twindex.api.highlight import highlights
+from twindex.api.json_response import from_stored
+from twindex.indexing.errors import CorruptIndexError
 from twindex.retrieval.ranked import Ranked
 
 
@@ -19,7 +20,7 @@ def result_of(found: Ranked, *, k: int, explain: bool = False, highlight: bool =
         highlight: Whether to mark the words of the query in each text.
     """
     hits = _hits(found, k)
-    if found.fused is not None:
+    if found.fused is not None or found.stages.orders is not None:
         for hit, ranks in zip(hits, found.ranks()):
             if ranks:
                 hit["ranks"] = ranks
@@ -38,6 +39,9 @@ def result_of(found: Ranked, *, k: int, explain: bool = False, highlight: bool =
     fusion = found.fusion()
     if fusion is not None:
         plain["fusion"] = fusion
+    reranked = found.reranked()
+    if reranked is not None:
+        plain["reranked"] = reranked
     if found.notes:
         plain["notes"] = list(found.notes)
     return plain
@@ -45,18 +49,27 @@ def result_of(found: Ranked, *, k: int, explain: bool = False, highlight: bool =
 
 def _hits(found: Ranked, k: int) -> list[dict[str, Any]]:
     ords, scores = found.ranking.ords[:k], found.ranking.scores[:k].tolist()
-    passage_ids: Sequence[str] = found.snapshot.ids(ords)
-    hits = []
-    for score, passage_id, record in zip(scores, passage_ids, found.snapshot.records(ords)):
-        doc_id = record["doc_id"]
-        hits.append(
-            {
-                "id": doc_id if found.rollup else passage_id,
-                "score": score,
-                "title": record["title"],
-                "text": record["text"],
-                "metadata": record["metadata"],
-                "passage": {"id": passage_id, "doc_id": doc_id, "start": record["start"], "end": record["end"]},
-            }
-        )
-    return hits
+    passage_ids = found.snapshot.ids(ords)
+    try:
+        return [
+            _hit(found, score, passage_id, from_stored(record))
+            for score, passage_id, record in zip(scores, passage_ids, found.snapshot.records(ords))
+        ]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise CorruptIndexError(
+            f"a record of {found.snapshot.path} cannot be read ({error})",
+            expected="what a writer wrote",
+            remedy="run: twindex verify; then restore the index from a copy, or build it again",
+        ) from error
+
+
+def _hit(found: Ranked, score: float, passage_id: str, record: dict[str, Any]) -> dict[str, Any]:
+    doc_id = record["doc_id"]
+    return {
+        "id": doc_id if found.rollup else passage_id,
+        "score": score,
+        "title": record["title"],
+        "text": record["text"],
+        "metadata": record["metadata"],
+        "passage": {"id": passage_id, "doc_id": doc_id, "start": record["start"], "end": record["end"]},
+    }

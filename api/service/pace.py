@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 
 #: Seconds of the processor: below it, handing a search to a thread and back costs more than it frees the loop for.
-QUICK: Final = 0.001
+QUICK: Final = 0.002
 #: Share of a new time in the mean: some twenty searches decide.
 WEIGHT: Final = 0.1
 

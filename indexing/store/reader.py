@@ -30,8 +30,6 @@ from twindex.indexing.types import BoolArray, Int32Array, Int64Array, Passage, U
 
 #: Results of filters that are remembered; a segment never changes, so they stay right.
 REMEMBERED: Final = 32
-#: Keys of a stored record.
-FIELDS: Final = frozenset({"doc_id", "title", "text", "start", "end", "metadata"})
 T = TypeVar("T")
 
 
@@ -70,9 +68,9 @@ class StoreReader:
         ids = iter(self.ids(local))
         return self._records.map(local, lambda data: Passage(id=next(ids), **_record(data)))
 
-    def records(self, local: Int32Array | Int64Array) -> list[dict[str, Any]]:
-        """Stored records, in the order of ``local``: int[n]; each has every key of :data:`FIELDS` and no other."""
-        return self._records.map(local, _checked)
+    def records(self, local: Int32Array | Int64Array) -> list[bytes]:
+        """Records as they are stored, in the order of ``local``: int[n]. JSON; see FORMAT.md."""
+        return self._records.map(local, bytes)
 
     def find(self, doc_id: str) -> Int32Array:
         """Local ordinals of all passages of the document, ascending: int32[n]; deleted ones included.
@@ -173,13 +171,6 @@ class _Blob:
 
 def _record(data: bytes) -> dict[str, Any]:
     record: dict[str, Any] = json.loads(_text(data))
-    return record
-
-
-def _checked(data: bytes) -> dict[str, Any]:
-    record = _record(data)
-    if record.keys() != FIELDS:
-        raise KeyError(f"keys {sorted(record)}")
     return record
 
 
