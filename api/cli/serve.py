@@ -27,6 +27,8 @@ from twindex.api.service.metrics import Shared
 from twindex.api.service.workers import Workers, end_with_parent, listen
 from twindex.api.tracing import Traces
 from twindex.indexing.errors import ConfigError, UsageError
+from twindex.indexing.optional import available
+from twindex.retrieval.fast import kernels
 
 #: Names of this machine for itself.
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")
@@ -137,6 +139,8 @@ def run(plan: Plan, listener: socket.socket) -> None:
         work(plan, listener)
         return
     Shared(place_of(plan.index, root=plan.root).state / "metrics").clear()
+    if available("numba"):
+        kernels()  # once for all processes: they are forked from this one
     Workers(partial(work, plan), listener, plan.workers).run()
 
 

@@ -30,21 +30,9 @@ def result_of(found: Ranked, *, k: int, explain: bool = False, highlight: bool =
     if highlight:
         for hit in hits:
             hit["highlights"] = highlights(found.snapshot.analyzer, found.query.text, hit["text"])
-    plain: dict[str, Any] = {
-        "query": found.query.text,
-        "mode": found.mode,
-        "hits": hits,
-        "took_ms": 0.0,
-    }
-    fusion = found.fusion()
-    if fusion is not None:
-        plain["fusion"] = fusion
-    reranked = found.reranked()
-    if reranked is not None:
-        plain["reranked"] = reranked
-    if found.notes:
-        plain["notes"] = list(found.notes)
-    return plain
+    plain: dict[str, Any] = {"query": found.query.text, "mode": found.mode, "hits": hits, "took_ms": 0.0}
+    more = {"fusion": found.fusion(), "reranked": found.reranked(), "notes": list(found.notes) or None}
+    return plain | {name: value for name, value in more.items() if value is not None}
 
 
 def _hits(found: Ranked, k: int) -> list[dict[str, Any]]:
