@@ -1,0 +1,48 @@
+"""Topics named by a language model, from their words and from texts that belong to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from twindex.indexing.errors import GenerationError
+from twindex.rag.batch import Ask, BatchGenerator, Sampling
+from twindex.rag.expand.prompts import ExpandPrompt, Shown
+from twindex.rag.forms import Lines, read_lines
+
+#: One short line.
+FORM: Final = Lines(1, 1, 14)
+#: A label has at most so many words; longer ones are sentences, and are not taken.
+MAX_WORDS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Unnamed:
+    """What a topic is shown by: its words, and some texts of it."""
+
+    words: tuple[str, ...]
+    samples: tuple[str, ...]
+
+
+def refined_labels(topics: Mapping[int, Unnamed], generator: BatchGenerator) -> dict[int, str]:
+    """A label for each topic that the generator gave a usable one; the others keep theirs."""
+    numbers = list(topics)
+    prompt = ExpandPrompt.named("label")
+    labels: dict[int, str] = {}
+    sampling = Sampling(FORM.room, 0.0, 1.0, FORM)
+    for place, outcomes in generator.batch(_asks([topics[number] for number in numbers], prompt), sampling):
+        outcome = outcomes[0]
+        if isinstance(outcome, GenerationError):
+            continue
+        lines = read_lines(outcome.text, FORM)
+        label = lines[0].removesuffix(".") if lines else ""
+        if label and len(label.split()) <= MAX_WORDS:
+            labels[numbers[place]] = label
+    return labels
+
+
+def _asks(topics: Sequence[Unnamed], prompt: ExpandPrompt) -> Iterator[Ask]:
+    for topic in topics:
+        shown = Shown("", "\n".join(topic.samples), keywords=topic.words)
+        yield Ask(prompt.render(shown, count=1), (0,))
