@@ -14,17 +14,15 @@ from twindex.api.cli import options
 from twindex.api.cli.console import emit_json, progress_bars
 from twindex.api.cli.train_search import lexical_search
 from twindex.indexing.corpus import open_corpus
-from twindex.indexing.encoders.tokenizer import TextTokenizer
+from twindex.indexing.encoders.idf_table import corpus_idf, idf_bytes
+from twindex.indexing.encoders.term_space import TermSpace
 from twindex.indexing.errors import ConfigError
-from twindex.indexing.training.export import export_twin
-from twindex.indexing.training.idf import document_frequencies, idf_weights, save_idf
+from twindex.indexing.training.export import export_reranker, export_twin, run_weights
+from twindex.indexing.training.outputs import write_atomically
 from twindex.indexing.training.overlap import Guard
-from twindex.indexing.training.prepare import DOCUMENT_TOKENS, prepare
+from twindex.indexing.training.prepare import prepare
 from twindex.indexing.training.sources import SourceSpec
-from twindex.indexing.training.tokens import TokenTable
 
-#: Tokens of the vocabulary.
-SIZE = 30_522
 HELP = {
     "twin": "Train an encoder that gives a dense and a sparse vector in one pass; run again, it resumes.",
     "sparse": "Train an inference-free sparse encoder; run again, it resumes.",
@@ -101,7 +99,10 @@ def _recipe_command(recipe: str) -> Any:
         base: Base,
         out: Out,
         teacher: Teacher = None,
-        idf: Annotated[Path | None, typer.Option(metavar="FILE", help="idf.json; without, that of the texts.")] = None,
+        idf: Annotated[Path | None, typer.Option(metavar="FILE", help="idf.npz; without, that of the texts.")] = None,
+        cross: Annotated[
+            Path | None, typer.Option(metavar="FILE", help="model.safetensors of a trained reranker to learn from too.")
+        ] = None,
         cache: Annotated[Path | None, typer.Option(metavar="DIR", help="Where teacher vectors are kept.")] = None,
         probe: Annotated[
             list[str] | None,
@@ -119,7 +120,7 @@ def _recipe_command(recipe: str) -> Any:
         if verbose:
             logging.basicConfig(level=logging.INFO, format="%(message)s")
         config = TrainConfig(**{"recipe": recipe, **_settings(settings or [])})
-        inputs = Inputs(data, base, tuple(teacher or ()), idf, cache, device)
+        inputs = Inputs(data, base, tuple(teacher or ()), cross, idf, cache, device)
         probes = {text: probe_set(SourceSpec.parse(text)) for text in probe or []}
         with progress_bars() as progress:
             trainer = make_trainer(config, inputs, out, probes=probes, progress=progress)
@@ -137,10 +138,12 @@ def export_command(
     precision: Annotated[str, typer.Option(metavar="[int8|fp32]")] = "int8",
     max_length: Annotated[int, typer.Option(help="Tokens of a document, special ones included.")] = 256,
 ) -> None:
-    """Write the served form of a run: an ONNX graph with both heads, its idf table, and their hashes."""
+    """Write the served form of a run: an ONNX graph, of an encoder also its tables of terms, and their hashes."""
     if precision not in ("int8", "fp32"):
         raise ConfigError(f"--precision {precision!r}", expected="int8 or fp32")
-    about = export_twin(run, out, precision="int8" if precision == "int8" else "fp32", max_length=max_length)
+    _, record = run_weights(run)
+    export = export_reranker if record["config"]["recipe"] == "rerank" else export_twin
+    about = export(run, out, precision="int8" if precision == "int8" else "fp32", max_length=max_length)
     size = sum((out / name).stat().st_size for name in about["sha256"])
     typer.echo(f"{size / 1e6:.1f} MB in {out}, step {about['training']['step']}")
 
@@ -149,14 +152,13 @@ def idf_command(
     corpus: Annotated[
         Path, typer.Argument(metavar="CORPUS", help="A BEIR folder or a corpus file.", show_default=False)
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="idf.json to write.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="idf.npz to write.", show_default=False)],
 ) -> None:
-    """Compute the idf of each token from your own corpus: what inference-free queries are weighed by."""
-    tokenizer = TextTokenizer.bert_uncased(DOCUMENT_TOKENS)
-    texts = (f"{d.title} {d.text}" if d.title else d.text for d in open_corpus(corpus))
-    frequencies, total = document_frequencies(TokenTable.from_texts(texts, tokenizer), SIZE)
-    save_idf(out, idf_weights(frequencies, total))
-    typer.echo(f"idf of {int((frequencies > 0).sum()):,} tokens in {total:,} documents in {out}")
+    """Compute the idf of each term from your own corpus: what inference-free queries are weighed by."""
+    space = TermSpace.bert_uncased()
+    weights = corpus_idf((f"{d.title} {d.text}" if d.title else d.text for d in open_corpus(corpus)), space)
+    write_atomically(out, idf_bytes(weights, space))
+    typer.echo(f"idf of {int((weights < weights.max()).sum()):,} terms in {out}")
 
 
 def _settings(parts: list[str]) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """A twin encoder at work: one pass over a document gives its dense and its sparse vector; queries need no model.
 
-A folder of one holds ``model.onnx`` (the graph of :mod:`twindex.indexing.encoders.twin_graph`), ``idf.json`` and
-``twin.json``, which names both by sha256; they are checked when it is opened.
+A folder of one holds ``model.onnx`` (the graph of :mod:`twindex.indexing.encoders.twin_graph`), ``terms.npz`` (idf and
+gains of the dimensions) and ``twin.json``, which names both by sha256; they are checked when it is opened.
 """
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,16 +20,24 @@ import numpy as np
 
 from twindex.indexing.encoders.bert_graph import OUTPUT
 from twindex.indexing.encoders.digests import fingerprint
+from twindex.indexing.encoders.idf_table import read_idf
+from twindex.indexing.encoders.npz import npz_bytes
 from twindex.indexing.encoders.onnx import INPUTS, EncoderSettings, OnnxEncoder, make_session
+from twindex.indexing.encoders.own_terms import document_vector
+from twindex.indexing.encoders.term_space import TermSpace
 from twindex.indexing.encoders.tokenizer import TextTokenizer
 from twindex.indexing.encoders.twin_graph import IDS, WEIGHTS, dense_part
 from twindex.indexing.errors import ConfigError, CorruptIndexError
 from twindex.indexing.types import Float32Array, Int32Array, Int64Array
 
-MODEL, IDF, ABOUT = "model.onnx", "idf.json", "twin.json"
+MODEL, TERMS, ABOUT = "model.onnx", "terms.npz", "twin.json"
 #: Raised whenever the same files would give other sparse vectors.
-VERSION: Final = 1
+VERSION: Final = 2
 DEFAULT_LENGTH: Final = 256
+#: Expansions of a document, at most, beside its own stems.
+KEPT: Final = 64
+
+Row = tuple[Int32Array, Float32Array]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,13 +55,13 @@ class SparseVectors:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def row(self, at: int) -> tuple[Int32Array, Float32Array]:
+    def row(self, at: int) -> Row:
         """Ids and weights of one text."""
         span = slice(int(self.starts[at]), int(self.starts[at + 1]))
         return self.ids[span], self.weights[span]
 
     @classmethod
-    def of(cls, rows: Sequence[tuple[Int32Array, Float32Array]]) -> SparseVectors:
+    def of(cls, rows: Sequence[Row]) -> SparseVectors:
         """From the entries of each text."""
         starts = np.zeros(len(rows) + 1, np.int64)
         np.cumsum([len(ids) for ids, _ in rows], out=starts[1:])
@@ -61,16 +70,54 @@ class SparseVectors:
         return cls(starts, ids.astype(np.int32), weights.astype(np.float32))
 
 
-class InferenceFreeQueries:
-    """Sparse queries without a model: idf at each distinct token.
+@dataclass(frozen=True, slots=True, eq=False)
+class TermWeights:
+    """What the sparse side knows of its dimensions.
 
-    Args:
-        tokenizer: That of the documents' encoder.
-        idf: float32[vocabulary]; that of the collection which is searched is the right one.
+    Shapes: ``idf`` float32[space.size]; ``gains`` float32[space.columns + 1], what a text's own stems are multiplied
+    by; the last is that of all stems without a column. ``kept``: expansions of a document, at most.
     """
 
-    def __init__(self, tokenizer: TextTokenizer, idf: Float32Array) -> None:
-        self._tokenizer = tokenizer
+    space: TermSpace
+    idf: Float32Array
+    gains: Float32Array
+    kept: int = KEPT
+
+    def vector(self, text: str, expansions: Row) -> Row:
+        """A document's sparse vector, by its text and what the model adds to it."""
+        return document_vector(self.space.numbers(text), self.gains, expansions, self.idf, self.kept)
+
+    def to_bytes(self) -> bytes:
+        """As a file; the same weights give the same bytes."""
+        space = self.space.fingerprint
+        return npz_bytes({"idf": self.idf, "gains": self.gains, "kept": self.kept, "space": space})
+
+    @classmethod
+    def from_bytes(cls, content: bytes, *, path: Path | str = "") -> TermWeights:
+        """What :meth:`to_bytes` made.
+
+        Raises:
+            ConfigError: If it is no such table, or one of other terms.
+        """
+        space = TermSpace.bert_uncased()
+        idf = read_idf(content, space, path=path)
+        with np.load(io.BytesIO(content)) as stored:
+            gains, kept = np.asarray(stored["gains"], np.float32), int(stored["kept"])
+        if gains.shape != (space.columns + 1,) or not bool(np.isfinite(gains).all()) or float(gains.min()) < 0:
+            raise ConfigError(f"{path} has gains {gains.shape}", expected=f"{space.columns + 1}, 0 or more")
+        return cls(space, idf, gains, kept)
+
+
+class InferenceFreeQueries:
+    """Sparse queries without a model: idf at each distinct stem.
+
+    Args:
+        space: The documents' dimensions.
+        idf: float32[space.size]; that of the collection which is searched is the right one.
+    """
+
+    def __init__(self, space: TermSpace, idf: Float32Array) -> None:
+        self._space = space
         self._idf = np.asarray(idf, np.float32)
 
     def encode(self, texts: Sequence[str]) -> SparseVectors:
@@ -78,26 +125,26 @@ class InferenceFreeQueries:
         return SparseVectors.of([self._one(text) for text in texts])
 
     def terms(self, text: str) -> list[tuple[str, int, float]]:
-        """A query's tokens with their dimensions and weights, by dimension."""
-        ids, weights = self._one(text)
-        return [
-            (self._tokenizer.token(number), number, weight)
-            for number, weight in zip(ids.tolist(), weights.tolist(), strict=True)
-        ]
+        """Stem, dimension and weight of each distinct term of a query, in the order of its words."""
+        found = {term: self._space.number(term) for term in self._space.analyzer.terms(text)}
+        return [(term, number, float(self._idf[number])) for term, number in found.items() if self._idf[number] > 0]
 
-    def _one(self, text: str) -> tuple[Int32Array, Float32Array]:
-        ids = np.unique(np.array(self._tokenizer.ids(text)[1:-1], np.int32))
-        weights = self._idf[ids] if len(ids) else np.empty(0, np.float32)
+    def _one(self, text: str) -> Row:
+        ids = np.unique(self._space.numbers(text))
+        weights = self._idf[ids]
         return ids[weights > 0], weights[weights > 0]
 
 
 class TwinEncoder(OnnxEncoder):
     """Dense vectors as any encoder gives them, and :meth:`encode_twins` for both kinds in one pass.
 
+    The model reads the first ``settings.max_length`` tokens; a text's own stems count to its end.
+
     Args:
         model: The serialised graph.
         tokenizer: Cuts at ``settings.max_length`` tokens.
         settings: Prompts, similarity; pooling is the graph's own.
+        terms: What the sparse side knows of its dimensions.
         name: What the resolver knows the encoder by.
         digest: Hash of the model.
         threads: Texts that run at the same time; None = the processors that this process may use.
@@ -108,6 +155,7 @@ class TwinEncoder(OnnxEncoder):
         model: bytes,
         tokenizer: TextTokenizer,
         settings: EncoderSettings,
+        terms: TermWeights,
         *,
         name: str,
         digest: str,
@@ -116,7 +164,7 @@ class TwinEncoder(OnnxEncoder):
         # The base class runs the body alone, so that dense vectors and queries do not pay for the sparse head.
         super().__init__(dense_part(model), tokenizer, settings, name=name, digest=digest, threads=threads)
         self._model = model
-        self.sparse_fingerprint = fingerprint("twin-sparse", VERSION, digest, tokenizer.digest, settings.max_length)
+        self._terms = terms
 
     def encode_twins(self, texts: Sequence[str]) -> tuple[Float32Array, SparseVectors]:
         """Dense and sparse vectors of documents.
@@ -129,8 +177,9 @@ class TwinEncoder(OnnxEncoder):
         session = self._twins  # made once, before the threads ask for it
 
         def fill(at: int) -> None:
-            vector, rows[at] = self._both(session, tokens[at])
+            vector, expansions = self._both(session, tokens[at])
             dense[at] = self._finish(vector)
+            rows[at] = self._terms.vector(texts[at], expansions)
 
         order = sorted(range(len(texts)), key=lambda at: -len(tokens[at]))
         if self._threads == 1 or len(texts) < 2:
@@ -147,15 +196,15 @@ class TwinEncoder(OnnxEncoder):
         """The session with both heads, made when the first document is encoded."""
         return make_session(self._model, "cpu", self.info.name)
 
-    def _both(self, session: Any, ids: list[int]) -> tuple[Float32Array, tuple[Int32Array, Float32Array]]:
+    def _both(self, session: Any, ids: list[int]) -> tuple[Float32Array, Row]:
+        """The pooled vector, and columns with their weights above 0."""
         row = np.array([ids], np.int64)
         if len(ids) <= 2:  # nothing between [CLS] and [SEP]: no maximum to take
             return self._run(ids), (np.empty(0, np.int32), np.empty(0, np.float32))
         feed = {name: INPUTS[name](row) for name in self._inputs}
-        vector, entries, weights = session.run([OUTPUT, IDS, WEIGHTS], feed)
-        kept = np.flatnonzero(weights > 0)
-        order = kept[np.argsort(entries[kept])]
-        return np.asarray(vector[0], np.float32), (entries[order].astype(np.int32), weights[order])
+        vector, columns, weights = session.run([OUTPUT, IDS, WEIGHTS], feed)
+        above = weights > 0
+        return np.asarray(vector[0], np.float32), (columns[above].astype(np.int32), weights[above])
 
 
 def open_twin(folder: Path, *, name: str = "", threads: int | None = None) -> TwinEncoder:
@@ -165,35 +214,53 @@ def open_twin(folder: Path, *, name: str = "", threads: int | None = None) -> Tw
         ConfigError: If the folder holds none.
         CorruptIndexError: If a file is not the one that the folder's description names.
     """
-    about = _about(folder)
+    about = read_about(folder)
     content = _checked(folder, MODEL, about)
     settings = EncoderSettings(max_length=int(about.get("max_length", DEFAULT_LENGTH)))
     tokenizer = TextTokenizer.bert_uncased(settings.max_length)
-    digest = about["sha256"][MODEL]
-    return TwinEncoder(content, tokenizer, settings, name=name or str(folder), digest=digest, threads=threads)
+    terms, digest = _terms(folder, about), about["sha256"][MODEL]
+    return TwinEncoder(content, tokenizer, settings, terms, name=name or str(folder), digest=digest, threads=threads)
 
 
-def open_queries(folder: Path) -> InferenceFreeQueries:
-    """The query side of the twin encoder in a folder: a tokenizer and the idf table that it was trained with.
+def open_queries(folder: Path, *, idf: Float32Array | None = None) -> InferenceFreeQueries:
+    """The query side of the twin encoder in a folder, with its own idf table or that of a collection.
 
     Raises:
         ConfigError: If the folder holds none.
         CorruptIndexError: If the table is not the one that the folder's description names.
     """
-    about = _about(folder)
-    table = json.loads(_checked(folder, IDF, about))
-    tokenizer = TextTokenizer.bert_uncased(int(about.get("max_length", DEFAULT_LENGTH)))
-    return InferenceFreeQueries(tokenizer, np.array(list(table.values()), np.float32))
+    terms = _terms(folder, read_about(folder))
+    return InferenceFreeQueries(terms.space, terms.idf if idf is None else idf)
 
 
-def _about(folder: Path) -> dict[str, Any]:
+def sparse_fingerprint(about: dict[str, Any]) -> str:
+    """A short name for everything that shapes the sparse vectors of documents, by a folder's description."""
+    length = int(about.get("max_length", DEFAULT_LENGTH))
+    tokenizer = TextTokenizer.bert_uncased(length).digest
+    return fingerprint("twin-sparse", VERSION, about["sha256"][MODEL], about["sha256"][TERMS], tokenizer, length)
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """The description of the twin encoder in a folder.
+
+    Raises:
+        ConfigError: If the folder holds none.
+    """
     try:
         about: dict[str, Any] = json.loads((folder / ABOUT).read_bytes())
-        if isinstance(about["sha256"], dict):
+        if {MODEL, TERMS} <= set(about["sha256"]):
             return about
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"no twin encoder in {folder} ({error})", expected=f"{MODEL}, {IDF} and {ABOUT}") from error
-    raise ConfigError(f"{folder / ABOUT} names no sha256", expected="the hashes of its files")
+        raise ConfigError(f"no twin encoder in {folder} ({error})", expected=f"{MODEL}, {TERMS} and {ABOUT}") from error
+    raise ConfigError(
+        f"{folder / ABOUT} lacks a sha256 of {MODEL} or {TERMS}",
+        expected="the hashes of both",
+        remedy="export the run again: twindex train export",
+    )
+
+
+def _terms(folder: Path, about: dict[str, Any]) -> TermWeights:
+    return TermWeights.from_bytes(_checked(folder, TERMS, about), path=folder / TERMS)
 
 
 def _checked(folder: Path, name: str, about: dict[str, Any]) -> bytes:

@@ -1,13 +1,12 @@
 """A twin encoder as one ONNX graph for one text: token ids in, a dense vector and the top of a sparse one out.
 
 The body is that of :mod:`twindex.indexing.encoders.bert_graph`. The sparse head's linear map is folded into its
-table, so one product gives the logits. The vocabulary goes in tiles, each reduced to its maximum over the tokens at
-once: a tile's products stay in the processor's cache, and no array of tokens by vocabulary is ever held.
+table, so one product gives the logits. The columns go in tiles, each reduced to its maximum over the tokens at
+once: a tile's products stay in the processor's cache, and no array of tokens by columns is ever held.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -16,12 +15,11 @@ import numpy as np
 from twindex.indexing.encoders.bert_graph import INPUT, OPSETS, OUTPUT, Precision, _Builder
 from twindex.indexing.encoders.bert_weights import BertWeights, quantise
 from twindex.indexing.encoders.onnx_wire import Node, Port, _bytes, _fields, _int, write_model
-from twindex.indexing.encoders.tokenizer import SPECIALS, VOCABULARY
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.types import Float32Array
 
 #: Raised whenever the same weights would give another graph.
-VERSION: Final = 1
+VERSION: Final = 2
 Activation = Literal["log1p", "log1p-log1p"]
 #: Columns of a tile, and entries of a sparse vector that are kept.
 TILE: Final = 4096
@@ -29,50 +27,35 @@ TOP: Final = 256
 IDS, WEIGHTS = "sparse_ids", "sparse_weights"
 #: Fields of GraphProto (nodes, initializers, outputs) -> the field that names one.
 NAME_FIELDS: Final = {1: 3, 5: 8, 12: 1}
-#: Logit of an entry that may never be active.
-NEVER: Final = -1e4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SparseHead:
-    """The head, folded: logit = state . table[:, v] + bias[v], plus ``own`` where v occurs in the text.
+    """The head, folded: logit = state . table[:, c] + bias[c].
 
-    Shapes: ``table`` float32[hidden, v], ``bias`` float32[v].
+    Shapes: ``table`` float32[hidden, c], ``bias`` float32[c].
     """
 
     table: Float32Array
     bias: Float32Array
-    own: float
     activation: Activation = "log1p"
 
     @classmethod
-    def fold(cls, weights: Mapping[str, Float32Array], words: Float32Array, activation: Activation) -> SparseHead:
-        """From the trained parts: transform, shift, gain, bias, own, centre, and the word embeddings.
-
-        Shapes: ``words`` float32[v, hidden]; others as the training room names them.
+    def fold(cls, weights: BertWeights, activation: Activation) -> SparseHead:
+        """From the trained parts: transform, shift, table and bias.
 
         Raises:
             ConfigError: If a part is missing.
         """
-        missing = [name for name in PARTS if name not in weights]
-        if missing:
-            raise ConfigError(f"weights without {', '.join(missing)}", expected="the sparse head of a twin encoder")
-        rows = (words - weights["head.centre"]) * weights["head.gain"][:, None]
-        table = rows.astype(np.float64) @ weights["head.transform.weight"].astype(np.float64)
-        bias = rows.astype(np.float64) @ weights["head.transform.bias"].astype(np.float64) + weights["head.bias"]
-        bias = np.where(allowed_entries(len(words)), bias, NEVER)
-        own = float(weights["head.own"][0])
-        return cls(np.ascontiguousarray(table.T, np.float32), bias.astype(np.float32), own, activation)
+        # Linear maps are read as [in, out]: the table as [hidden, columns].
+        transform, table = (weights.floats(name).astype(np.float64) for name in (TRANSFORM, TABLE))
+        bias = weights.vector(SHIFT).astype(np.float64) @ table + weights.vector(BIAS)
+        return cls(np.ascontiguousarray(transform @ table, np.float32), bias.astype(np.float32), activation)
 
 
-PARTS: Final = ("head.transform.weight", "head.transform.bias", "head.gain", "head.bias", "head.own", "head.centre")
-
-
-def allowed_entries(size: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """bool[size]: entries of the vocabulary that are neither special nor unused."""
-    words = VOCABULARY.read_text(encoding="utf-8").splitlines()[:size]
-    allowed = [word not in SPECIALS and not word.startswith("[unused") for word in words]
-    return np.array(allowed + [True] * (size - len(allowed)), np.bool_)
+TRANSFORM, SHIFT, TABLE, BIAS = "head.transform.weight", "head.transform.bias", "head.table", "head.bias"
+#: Gains of a text's own stems; no part of the graph.
+OWN: Final = "head.own"
 
 
 def twin_graph(weights: BertWeights, head: SparseHead, precision: Precision, *, top: int = TOP) -> bytes:
@@ -82,7 +65,7 @@ def twin_graph(weights: BertWeights, head: SparseHead, precision: Precision, *, 
     ``sparse_ids`` int64[top] and ``sparse_weights`` float32[top], heaviest first, 0 where there is none.
 
     Raises:
-        ConfigError: If ``top`` is more than the vocabulary.
+        ConfigError: If ``top`` is more than the columns.
     """
     size = len(head.bias)
     if not 0 < top <= size:
@@ -141,8 +124,7 @@ class _TwinBuilder(_Builder):
         """The head over the states of all tokens; those of [CLS] and [SEP] are left out of the maximum."""
         tiles = self._tiles(hidden, head)
         best = self._add("Concat", tiles, "head_best", axis=0) if len(tiles) > 1 else tiles[0]
-        biased = self._add("Add", [best, self._keep("head_bias", head.bias)], "head_biased")
-        logits = self._add("Add", [biased, self._presence(head)], "head_logits")
+        logits = self._add("Add", [best, self._keep("head_bias", head.bias)], "head_logits")
         value = self._add("Relu", [logits], "head_relu")
         one = self._keep("head_one", np.array(1, np.float32))
         for number in range(2 if head.activation == "log1p-log1p" else 1):
@@ -177,15 +159,6 @@ class _TwinBuilder(_Builder):
                 product = self._add("MatMul", [inner, self._keep(f"{name}.table", part)], f"{name}.product")
             tiles.append(self._add("ReduceMax", [product], f"{name}.best", axes=[0], keepdims=0))
         return tiles
-
-    def _presence(self, head: SparseHead) -> str:
-        """``own`` at each entry that occurs in the text: float32[v]."""
-        tokens = self._inner("ids", "head_tokens")  # made by the embeddings
-        length = self._add("Shape", [tokens], "head_count")
-        value = self._keep("head_own", np.array([head.own], np.float32))
-        updates = self._add("Expand", [value, length], "head_updates")
-        nothing = self._keep("head_nothing", np.zeros(len(head.bias), np.float32))
-        return self._add("ScatterElements", [nothing, tokens, updates], "head_presence", axis=0)
 
     def _inner(self, source: str, output: str) -> str:
         """All rows but the first and the last: those of [CLS] and [SEP]."""

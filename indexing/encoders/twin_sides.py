@@ -6,34 +6,29 @@ building an index with both legs encodes each text once.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from twindex.indexing.encoders.digests import fingerprint
-from twindex.indexing.encoders.tokenizer import TextTokenizer
+from twindex.indexing.encoders.term_space import SIZE
 from twindex.indexing.encoders.twin import (
     ABOUT,
-    DEFAULT_LENGTH,
-    MODEL,
-    VERSION,
     InferenceFreeQueries,
     TwinEncoder,
     open_queries,
     open_twin,
+    read_about,
+    sparse_fingerprint,
 )
 from twindex.indexing.encoding import EncoderInfo, SparseEncoderInfo, SparseRows
-from twindex.indexing.errors import ConfigError
 from twindex.indexing.types import Float32Array, Int32Array
 
 #: Greatest weight of a document's dimension, where the folder does not say.
 MAX_WEIGHT: Final = 4.0
-VOCABULARY: Final = 30_522
 #: Texts whose sparse vectors wait for being asked for, at most: more than a build encodes at a time.
 WAITING: Final = 4096
 
@@ -173,12 +168,6 @@ def as_rows(rows: Sequence[Row]) -> SparseRows:
 
 
 def _info(folder: Path, name: str) -> SparseEncoderInfo:
-    try:
-        about: dict[str, Any] = json.loads((folder / ABOUT).read_bytes())
-        length = int(about.get("max_length", DEFAULT_LENGTH))
-        digest = str(about["sha256"][MODEL])
-        size, greatest = int(about.get("vocabulary", VOCABULARY)), float(about.get("max_weight", MAX_WEIGHT))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"no twin encoder in {folder} ({error})", expected=f"{ABOUT} with sha256") from error
-    tokenizer = TextTokenizer.bert_uncased(length).digest
-    return SparseEncoderInfo(name, fingerprint("twin-sparse", VERSION, digest, tokenizer, length), size, greatest)
+    about = read_about(folder)
+    size, greatest = int(about.get("vocabulary", SIZE)), float(about.get("max_weight", MAX_WEIGHT))
+    return SparseEncoderInfo(name, sparse_fingerprint(about), size, greatest)

@@ -1,20 +1,20 @@
-"""Candidates by exact search on the device: nearest by a teacher's vectors, and best by BM25 over tokens."""
+"""Candidates by exact search on the device: nearest by a teacher's vectors, and best by BM25."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from twindex.indexing.training.batches import DeviceTable
-from twindex.indexing.training.teachers import K1, B, TeacherVectors
+from twindex.indexing.encoders.own_terms import AVERAGE, K1, LONGEST, B
+from twindex.indexing.training.teachers import TeacherVectors
+from twindex.indexing.training.tokens import TokenTable
 from twindex.indexing.training.torch_door import Tensor, torch
 from twindex.indexing.training.training_set import TrainingSet
 from twindex.indexing.types import Float32Array, Int32Array
 
-#: Queries a call, and texts whose token weights are made at a time.
+#: Queries a call.
 QUERIES: Final = 512
-TEXTS: Final = 4096
 
 
 def dense_candidates(data: TrainingSet, teacher: TeacherVectors, count: int) -> Int32Array:
@@ -22,7 +22,7 @@ def dense_candidates(data: TrainingSet, teacher: TeacherVectors, count: int) -> 
 
     Shapes: result int32[q, count].
     """
-    titled = torch.from_numpy(data.is_sentence).to(teacher.queries.device)
+    titled = torch.from_numpy(data.titled).to(teacher.queries.device)
     out = []
     for start in range(0, len(data), QUERIES):
         part = teacher.queries[start : start + QUERIES]
@@ -32,39 +32,39 @@ def dense_candidates(data: TrainingSet, teacher: TeacherVectors, count: int) -> 
 
 
 def bm25_candidates(data: TrainingSet, idf: Float32Array, count: int, device: str) -> Int32Array:
-    """The ``count`` best texts of each query by BM25 over tokens, its own left out.
+    """The ``count`` best texts of each query by BM25 over its stems, titles left out, its own left out.
 
-    Cost: memory of texts x vocabulary in 16 bits on the device.
-
-    Shapes: ``idf`` float32[v]; result int32[q, count].
+    Shapes: ``idf`` float32[terms]; result int32[q, count].
     """
-    kept = torch.float16 if device.startswith("cuda") else torch.float32
-    table = _token_weights(data, len(idf), device, kept)
-    queries, weights = DeviceTable(data.queries, device), torch.from_numpy(idf).to(device)
-    longest = int(queries.lengths.max())
-    place = torch.arange(longest, device=device).unsqueeze(0)
+    stems = np.unique(data.query_terms.ids)
+    texts = _saturated(data.passage_terms, stems, device)
+    weights = idf[stems].astype(np.float32)
     out = []
     for start in range(0, len(data), QUERIES):
-        at = torch.arange(start, min(start + QUERIES, len(data)), device=device)
-        ids, mask = queries.take(at, place.expand(len(at), -1)), place < queries.lengths[at].unsqueeze(1)
-        wanted = torch.zeros(len(at), len(idf), device=device).scatter_reduce_(1, ids, mask.float(), "amax") * weights
-        out.append(_best(wanted.to(kept) @ table.T, data.positive[start : start + len(at)], count))
+        stop = min(start + QUERIES, len(data))
+        bounds = data.query_terms.starts[start : stop + 1]
+        ids = np.searchsorted(stems, data.query_terms.ids[bounds[0] : bounds[-1]])
+        asked = np.zeros((len(stems), stop - start), np.float32)
+        rows = np.repeat(np.arange(stop - start), np.diff(bounds))
+        asked[ids, rows] = weights[ids]
+        scores = torch.sparse.mm(texts, torch.from_numpy(asked).to(device)).T
+        out.append(_best(scores, data.positive[start:stop], count))
     return np.concatenate(out)
 
 
-def _token_weights(data: TrainingSet, size: int, device: str, kept: object) -> Tensor:
-    """Tf / (tf + norm) of each text and token: [p, v]."""
-    texts = DeviceTable(data.passages, device)
-    average = max(1.0, float(texts.lengths.float().mean()))
-    table = torch.empty(len(data.passages), size, dtype=kept, device=device)
-    place = torch.arange(int(texts.lengths.max()), device=device).unsqueeze(0)
-    for start in range(0, len(data.passages), TEXTS):
-        at = torch.arange(start, min(start + TEXTS, len(data.passages)), device=device)
-        ids, mask = texts.take(at, place.expand(len(at), -1)), place < texts.lengths[at].unsqueeze(1)
-        tf = torch.zeros(len(at), size, device=device).scatter_add_(1, ids, mask.float())
-        norm = K1 * (1 - B + B * texts.lengths[at].float().unsqueeze(1) / average)
-        table[start : start + len(at)] = (tf / (tf + norm)).to(kept)
-    return table
+def _saturated(table: TokenTable, stems: Any, device: str) -> Tensor:
+    """Saturated frequencies of the stems in each text: sparse float32[p, len(stems)]."""
+    lengths = np.diff(table.starts)
+    place = np.searchsorted(stems, table.ids)
+    known = stems[np.minimum(place, len(stems) - 1)] == table.ids
+    rows = np.repeat(np.arange(len(table)), lengths)[known]
+    keys, counts = np.unique(rows.astype(np.int64) * len(stems) + place[known], return_counts=True)
+    row, column = np.divmod(keys, len(stems))
+    norm = K1 * (1 - B + B * np.minimum(lengths / AVERAGE, LONGEST))
+    values = (counts / (counts + norm[row])).astype(np.float32)
+    where = torch.from_numpy(np.stack([row, column]))
+    size = (len(table), len(stems))
+    return torch.sparse_coo_tensor(where, torch.from_numpy(values), size, check_invariants=True).to(device).coalesce()
 
 
 def _best(scores: Tensor, positive: Int32Array, count: int) -> Int32Array:

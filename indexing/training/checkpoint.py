@@ -20,17 +20,23 @@ from twindex.indexing.training.torch_door import Parameters, Tensor
 STATE: Final = "state.safetensors"
 MODEL: Final = "model.safetensors"
 ABOUT: Final = "run.json"
+#: The weights that the probes liked best.
+BEST: Final = "best.safetensors"
 
 
 @dataclass(slots=True)
 class RunState:
-    """Where a run is. ``moments`` holds the optimiser's tensors by "NAME|KEY"; empty = to be started afresh."""
+    """Where a run is. ``moments`` holds the optimiser's tensors by "NAME|KEY"; empty = to be started afresh.
+
+    ``best`` is the highest sum of the probes so far.
+    """
 
     step: int
     penalty: float
     weights: Parameters
     moments: Parameters = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
+    best: float = 0.0
 
 
 def save_run(folder: Path, state: RunState, config: TrainConfig, about: dict[str, Any]) -> None:
@@ -40,10 +46,9 @@ def save_run(folder: Path, state: RunState, config: TrainConfig, about: dict[str
     tensors = {f"w|{name}": _plain(value) for name, value in state.weights.items()}
     tensors |= {f"m|{name}": _plain(value) for name, value in state.moments.items()}
     write_atomically(folder / STATE, safetensors.save(tensors, {"step": str(state.step)}))
-    halves = {name: _plain(value).half() for name, value in state.weights.items()}
-    write_atomically(folder / MODEL, safetensors.save(halves))
+    write_atomically(folder / MODEL, _halves(state.weights))
     record = {"step": state.step, "penalty": state.penalty, "config": config.to_dict(), "digest": config.digest()}
-    record |= {"about": about, "history": state.history}
+    record |= {"about": about, "history": state.history, "best": state.best}
     write_atomically(folder / ABOUT, json.dumps(record, indent=1).encode())
 
 
@@ -70,7 +75,18 @@ def load_run(folder: Path, config: TrainConfig) -> RunState | None:
             (weights if name.startswith("w|") else moments)[name[2:]] = value.clone()  # not mapped
     else:
         weights = {k: v.float() for k, v in safetensors.load_file(str(folder / MODEL)).items()}
-    return RunState(record["step"], record["penalty"], weights, moments, record["history"])
+    return RunState(record["step"], record["penalty"], weights, moments, record["history"], record["best"])
+
+
+def save_best(folder: Path, weights: Parameters, step: int) -> None:
+    """Keep these weights, as float16, apart from the last checkpoint."""
+    write_atomically(folder / BEST, _halves(weights, {"step": str(step)}))
+
+
+def _halves(weights: Parameters, about: dict[str, str] | None = None) -> bytes:
+    safetensors = load("safetensors.torch", purpose="writing weights")
+    content: bytes = safetensors.save({name: _plain(value).half() for name, value in weights.items()}, about)
+    return content
 
 
 def _plain(value: Tensor) -> Tensor:

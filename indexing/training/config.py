@@ -18,10 +18,13 @@ class TrainConfig:
     """Settings of a run.
 
     ``queries`` and ``group`` give a step's size: each query comes with its positive and ``group - 1`` candidates.
-    ``scale`` multiplies the teachers' min-max normalised scores (S in arXiv 2411.04403). ``target_nonzeros`` steers
-    the penalty: after the ramp its weight grows while documents have more non-zeros and shrinks while they have
-    fewer; 0 = a constant weight. ``least`` is the l0 mask. ``temperature`` divides cosines of the dense side,
-    ``sparse_temperature`` the scores of the sparse side.
+    ``scale`` multiplies the teachers' min-max normalised scores of these (S in arXiv 2411.04403), ``wide_scale`` those
+    of all documents of a step; ``label_weight`` is that of a teacher who knows the positive and nothing else.
+    ``target_nonzeros`` steers the penalty: after the ramp its weight grows while documents have more expansions and
+    shrinks while they have fewer; 0 = a constant weight. ``least`` is the l0 mask. ``temperature`` divides cosines of
+    the dense side; the sparse side learns its own. ``title_share`` and ``sentence_share`` are the shares of steps on
+    titles and on sentences, the rest is on judged or generated queries. A fresh head is calibrated to
+    ``first_active`` expansions a document with a mean logit of ``first_size``.
     """
 
     recipe: Recipe = "twin"
@@ -37,19 +40,25 @@ class TrainConfig:
     penalty_weight: float = 0.01
     penalty_ramp: int = 2_000
     least: int = 0
+    first_active: int = 128
+    first_size: float = 0.3
     target_nonzeros: int = 0
     activation: Activation = "log1p"
     scale: float = 10.0
+    wide_scale: float = 20.0
+    label_weight: float = 0.0
+    cross_weight: float = 0.0
     bm25_weight: float = 1.0
     dense_weight: float = 1.0
     distil_share: float = 1.0
+    cosine_share: float = 0.5
     contrast_share: float = 0.3
     sparse_share: float = 1.0
     dense_share: float = 1.0
     temperature: float = 0.05
-    sparse_temperature: float = 1.0
     drop_sentence: float = 0.7
-    sentence_share: float = 0.5
+    title_share: float = 0.4
+    sentence_share: float = 0.6
     dims: tuple[int, ...] = (384,)
     seed: int = 1
 
@@ -58,9 +67,11 @@ class TrainConfig:
             raise ConfigError(
                 f"steps {self.steps}, queries {self.queries}, group {self.group}", expected="at least 1, 2 and 2"
             )
-        if not 0 <= self.drop_sentence <= 1 or not 0 <= self.sentence_share <= 1:
-            raise ConfigError("a share of sentences outside 0 to 1", expected="0 to 1")
-        if self.bm25_weight < 0 or self.dense_weight < 0 or self.bm25_weight + self.dense_weight == 0:
+        shares = (self.drop_sentence, self.title_share, self.sentence_share, self.title_share + self.sentence_share)
+        if not all(0 <= share <= 1 + 1e-9 for share in shares):
+            raise ConfigError("shares of titles and sentences outside 0 to 1", expected="0 to 1, together too")
+        weights = (self.bm25_weight, self.dense_weight, self.cross_weight, self.label_weight)
+        if min(weights) < 0 or sum(weights) == 0:
             raise ConfigError("teachers without weight", expected="a weight of 0 or more each, and one above 0")
 
     @property

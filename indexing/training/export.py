@@ -1,53 +1,106 @@
-"""From a run's weights to the folder that is served: an ONNX graph, the idf table, and what they are."""
+"""From a run's weights to the folder that is served: an ONNX graph, tables, and what they are."""
 
 from __future__ import annotations
 
 import json
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import numpy as np
 
 from twindex.indexing.encoders.bert_graph import Precision
 from twindex.indexing.encoders.bert_weights import BertShape, SafetensorsBert
-from twindex.indexing.encoders.twin import ABOUT, DEFAULT_LENGTH, IDF, MODEL
-from twindex.indexing.encoders.twin_graph import PARTS, VERSION, Activation, SparseHead, twin_graph
+from twindex.indexing.encoders.cross_encoder import ABOUT as RERANK
+from twindex.indexing.encoders.idf_table import read_idf
+from twindex.indexing.encoders.pair_graph import BIAS, WEIGHT, ScoreHead, pair_graph
+from twindex.indexing.encoders.term_space import TermSpace
+from twindex.indexing.encoders.twin import ABOUT, DEFAULT_LENGTH, KEPT, MODEL, TERMS, TermWeights
+from twindex.indexing.encoders.twin_graph import OWN, VERSION, Activation, SparseHead, twin_graph
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.training.outputs import write_atomically
 
-WEIGHTS_FILE = "model.safetensors"
-RUN_FILE = "run.json"
-WORDS = "embeddings.word_embeddings.weight"
-MINILM = BertShape(layers=6, heads=12, hidden=384)
+#: The weights that the probes liked best, and those of the last checkpoint.
+WEIGHTS_FILES: Final = ("best.safetensors", "model.safetensors")
+RUN_FILE: Final = "run.json"
+IDF: Final = "idf.npz"
+MINILM: Final = BertShape(layers=6, heads=12, hidden=384)
+#: Weight at which impacts of an index end: they have 255 steps up to it.
+MAX_WEIGHT: Final = 3.0
 
 
 def export_twin(
-    run: Path, out: Path, *, precision: Precision = "int8", shape: BertShape = MINILM, max_length: int = DEFAULT_LENGTH
+    run: Path,
+    out: Path,
+    *,
+    precision: Precision = "int8",
+    shape: BertShape = MINILM,
+    max_length: int = DEFAULT_LENGTH,
+    kept: int = KEPT,
 ) -> dict[str, Any]:
     """Write the served form of a run's folder; returns its description. The same run gives the same bytes.
+
+    The weights are those that the probes liked best, if there were any, else those of the last checkpoint.
 
     Raises:
         ConfigError: If the folder lacks weights or an idf table.
     """
-    for name in (WEIGHTS_FILE, IDF, RUN_FILE):
-        if not (run / name).is_file():
-            raise ConfigError(f"no {name} in {run}", expected="the folder of a run of twindex train twin")
-    record = json.loads((run / RUN_FILE).read_bytes())
-    weights = SafetensorsBert(run / WEIGHTS_FILE, shape)
-    activation = cast(Activation, record["config"]["activation"])
-    head = SparseHead.fold({name: weights.vector(name) for name in PARTS}, weights.floats(WORDS), activation)
-    files = {MODEL: twin_graph(weights, head, precision), IDF: (run / IDF).read_bytes()}
-    for name, content in files.items():
-        write_atomically(out / name, content)
+    source, record = run_weights(run, (IDF,))
+    weights, space = SafetensorsBert(source, shape), TermSpace.bert_uncased()
+    head = SparseHead.fold(weights, cast(Activation, record["config"]["activation"]))
+    idf = read_idf((run / IDF).read_bytes(), space, path=run / IDF)
+    terms = TermWeights(space, idf, np.maximum(weights.vector(OWN), np.float32(0)), kept)
+    files = {MODEL: twin_graph(weights, head, precision), TERMS: terms.to_bytes()}
     about = {
         "kind": "twin",
         "version": VERSION,
         "precision": precision,
         "max_length": max_length,
-        "vocabulary": int(np.shape(head.bias)[0]),
-        "sha256": {name: sha256(content).hexdigest() for name, content in files.items()},
-        "training": {"step": record["step"], "config": record["config"], **record["about"]},
+        "vocabulary": space.size,
+        "max_weight": MAX_WEIGHT,
+        "terms": space.fingerprint,
     }
-    write_atomically(out / ABOUT, json.dumps(about, indent=1, sort_keys=True).encode())
+    return write_folder(out, ABOUT, files, about, record, source)
+
+
+def run_weights(run: Path, needed: tuple[str, ...] = ()) -> tuple[Path, dict[str, Any]]:
+    """The file of weights that a run is exported from, and the run's record.
+
+    Raises:
+        ConfigError: If the folder is none of a run.
+    """
+    found = [run / name for name in WEIGHTS_FILES if (run / name).is_file()]
+    missing = [name for name in (RUN_FILE, *needed) if not (run / name).is_file()]
+    if missing or not found:
+        raise ConfigError(
+            f"no {', '.join(missing) or WEIGHTS_FILES[-1]} in {run}", expected="the folder of a run of twindex train"
+        )
+    return found[0], json.loads((run / RUN_FILE).read_bytes())
+
+
+def write_folder(
+    out: Path, name: str, files: dict[str, bytes], about: dict[str, Any], record: dict[str, Any], source: Path
+) -> dict[str, Any]:
+    """Write files, and beside them a description that names them by sha256; returns the description."""
+    for file, content in files.items():
+        write_atomically(out / file, content)
+    about["sha256"] = {file: sha256(content).hexdigest() for file, content in files.items()}
+    about["training"] = {"step": record["step"], "weights": source.name, "config": record["config"], **record["about"]}
+    write_atomically(out / name, json.dumps(about, indent=1, sort_keys=True).encode())
     return about
+
+
+def export_reranker(
+    run: Path, out: Path, *, precision: Precision = "int8", shape: BertShape = MINILM, max_length: int = DEFAULT_LENGTH
+) -> dict[str, Any]:
+    """Write the served form of a reranker's run; returns its description. The same run gives the same bytes.
+
+    Raises:
+        ConfigError: If the folder lacks weights, or they are none of a cross-encoder.
+    """
+    source, record = run_weights(run)
+    weights = SafetensorsBert(source, shape)
+    head = ScoreHead(weights.vector(WEIGHT).reshape(-1), weights.vector(BIAS).reshape(-1))
+    files = {MODEL: pair_graph(weights, head, precision)}
+    about = {"kind": "rerank", "precision": precision, "max_length": max_length}
+    return write_folder(out, RERANK, files, about, record, source)

@@ -11,7 +11,7 @@ from twindex.indexing.training.torch_door import Tensor
 
 #: Non-zeros a document below which the sparse side counts as dead, and the share of the vocabulary above which
 #: it counts as dense.
-DEAD: Final = 1.0
+DEAD: Final = 0.5
 DENSE_SHARE: Final = 0.25
 
 
@@ -19,21 +19,21 @@ class CollapseError(TwindexError):
     """Training has stopped to mean anything; the message says how."""
 
 
-def sparse_figures(vectors: Tensor, queries: Tensor) -> dict[str, float]:
-    """Non-zeros a document, FLOPS of a batch, and expected postings a query per thousand documents.
+def sparse_figures(expanded: Tensor, vectors: Tensor, queries: Tensor) -> dict[str, float]:
+    """Expansions a document, FLOPS of a batch, and expected postings a query per thousand documents.
 
     FLOPS is that of SPLADE's reports: the expected number of tokens that a query and a document share, from the
     activation shares of both (arXiv 2004.05665, equation 5).
 
-    Shapes: ``vectors`` float32[n, v], ``queries`` float32[q, v].
+    Shapes: ``expanded`` float32[n, c]; ``vectors`` float32[n, u] and ``queries`` float32[q, u], at the stems that
+    the queries ask for.
     """
-    active = (vectors > 0).float()
-    documents, asked = active.mean(dim=0), (queries > 0).float().mean(dim=0)
+    documents, asked = (vectors > 0).float().mean(dim=0), (queries > 0).float().mean(dim=0)
     return {
-        "nonzeros": float(active.sum(dim=1).mean()),
+        "nonzeros": float((expanded > 0).float().sum(dim=1).mean()),
         "flops": float((documents * asked).sum()),
         "postings_per_1000": 1000.0 * float((documents * asked).sum()),
-        "largest": float(vectors.max()) if vectors.numel() else 0.0,
+        "largest": float(expanded.max()) if expanded.numel() else 0.0,
     }
 
 

@@ -1,4 +1,4 @@
-"""The twin: one pass of a small transformer gives a document's dense and sparse vector."""
+"""The twin: one pass of a small transformer gives a document's dense vector and its sparse expansion."""
 
 from __future__ import annotations
 
@@ -7,36 +7,44 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twindex.indexing.encoders.bert_weights import BertShape
+from twindex.indexing.encoders.term_space import TermSpace
 from twindex.indexing.training.batches import Padded
 from twindex.indexing.training.bert import MINILM, WORDS, bert_states, load_bert, mean_pool
-from twindex.indexing.training.sparse_head import Activation, allowed_tokens, initial_head, sparse_weights
+from twindex.indexing.training.sparse_head import TABLE, Activation, expansions, initial_head
 from twindex.indexing.training.torch_door import Parameters, Tensor
+from twindex.indexing.types import Int32Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Twin:
-    """Weights with what is needed to run them.
-
-    Shapes: ``allowed`` bool[v], vocabulary entries that may be active.
-    """
+    """Weights with what is needed to run them."""
 
     weights: Parameters
     shape: BertShape
-    allowed: Tensor
     activation: Activation = "log1p"
 
     @classmethod
-    def load(cls, path: Path, *, shape: BertShape = MINILM, activation: Activation = "log1p") -> Twin:
-        """From a ``model.safetensors``; without a head in it, an uncalibrated one."""
+    def load(
+        cls,
+        path: Path,
+        *,
+        shape: BertShape = MINILM,
+        activation: Activation = "log1p",
+        column_of: Int32Array | None = None,
+    ) -> Twin:
+        """From a ``model.safetensors``; without a head in it, an uncalibrated one.
+
+        ``column_of`` is the column of each vocabulary entry; None = that of the vendored vocabulary.
+        """
         weights = load_bert(path)
-        if not any(name.startswith("head.") for name in weights):
-            weights |= initial_head(weights[WORDS])
-        return cls(weights, shape, allowed_tokens(len(weights[WORDS])), activation)
+        if TABLE not in weights:
+            where = TermSpace.bert_uncased().column_of if column_of is None else column_of
+            weights |= initial_head(weights[WORDS], where)
+        return cls(weights, shape, activation)
 
     def to(self, device: str) -> Twin:
         """The same on another device."""
-        moved = {name: value.to(device) for name, value in self.weights.items()}
-        return Twin(moved, self.shape, self.allowed.to(device), self.activation)
+        return Twin({name: value.to(device) for name, value in self.weights.items()}, self.shape, self.activation)
 
     def states(self, batch: Padded, weights: Mapping[str, Tensor] | None = None) -> Tensor:
         """Hidden states of a batch: float[b, l, h]."""
@@ -46,6 +54,6 @@ class Twin:
         """Dense vectors: float32[b, h], of length 1."""
         return mean_pool(states, batch.mask)
 
-    def sparse(self, batch: Padded, states: Tensor) -> Tensor:
-        """Sparse vectors: float32[b, v]."""
-        return sparse_weights(self.weights, states, batch.ids, batch.inner, self.allowed, self.activation)
+    def expansions(self, batch: Padded, states: Tensor) -> Tensor:
+        """What the encoder adds to sparse vectors: float32[b, c]."""
+        return expansions(self.weights, states, batch.inner, self.activation)

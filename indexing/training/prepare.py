@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from twindex.indexing.encoders.term_space import TermSpace
 from twindex.indexing.encoders.tokenizer import TextTokenizer, without_surrogates
 from twindex.indexing.training.mining import Search, mine
 from twindex.indexing.training.overlap import Guard
@@ -18,7 +19,7 @@ from twindex.indexing.training.training_set import TrainingSet
 from twindex.indexing.types import Document, Int32Array, Progress, no_progress
 
 #: Tokens of a document and of a query, special ones included.
-DOCUMENT_TOKENS: Final = 192
+DOCUMENT_TOKENS: Final = 256
 QUERY_TOKENS: Final = 64
 TITLE_TOKENS: Final = 40
 
@@ -35,6 +36,7 @@ class _Gathered:
     pairs: list[Pair] = field(default_factory=list)
     positive: list[int] = field(default_factory=list)
     source: list[int] = field(default_factory=list)
+    titled: list[bool] = field(default_factory=list)
     counts: dict[str, Counter[str]] = field(default_factory=dict)
 
 
@@ -63,7 +65,7 @@ def prepare(
     if make_search is not None and negatives:
         answers = _answers(found.queries, found.positive)
         mined = mine(found.queries, answers, make_search(texts), count=negatives, skip=skip, progress=progress)
-    passages = TextTokenizer.bert_uncased(DOCUMENT_TOKENS)
+    passages, space = TextTokenizer.bert_uncased(DOCUMENT_TOKENS), TermSpace.bert_uncased()
     short = TextTokenizer.bert_uncased(QUERY_TOKENS)
     return TrainingSet(
         passages=TokenTable.from_texts(texts, passages),
@@ -73,13 +75,17 @@ def prepare(
         negatives=mined,
         spans=np.array(list(_spans(found, passages)), np.int32).reshape(-1, 2),
         source=np.array(found.source, np.int32),
+        titled=np.array(found.titled, np.bool_),
+        passage_terms=TokenTable.from_terms(texts, space),
+        title_terms=TokenTable.from_terms((d.title for d in found.documents), space),
+        query_terms=TokenTable.from_terms(found.queries, space),
         names=tuple(spec.name for spec in specs),
         about=_about(specs, guard, found),
     )
 
 
 def _gather(specs: Sequence[SourceSpec], guard: Guard, progress: Progress) -> _Gathered:
-    found, seen = _Gathered(), set[str]()
+    found, seen = _Gathered(), dict[str, int]()
     for number, spec in enumerate(specs):
         counts = found.counts.setdefault(spec.name, Counter())
         ordinals: dict[str, int] = {}
@@ -90,9 +96,9 @@ def _gather(specs: Sequence[SourceSpec], guard: Guard, progress: Progress) -> _G
                 counts["documents_refused"] += 1
             elif document.text in seen:
                 counts["documents_twice"] += 1
+                ordinals[name] = seen[document.text]  # pairs of a second source join the first one's text
             elif document.text.strip():
-                seen.add(document.text)
-                ordinals[name] = len(found.documents)
+                seen[document.text] = ordinals[name] = len(found.documents)
                 found.documents.append(document)
         for pair in pairs(spec, table):
             ordinal = ordinals.get(pair.doc_id)
@@ -106,8 +112,14 @@ def _gather(specs: Sequence[SourceSpec], guard: Guard, progress: Progress) -> _G
             found.pairs.append(pair)
             found.positive.append(ordinal)
             found.source.append(number)
+            found.titled.append(_is_titled(pair, found.documents[ordinal]))
         progress("sources", number + 1, len(specs))
     return found
+
+
+def _is_titled(pair: Pair, document: Document) -> bool:
+    """Whether the text may carry its title: not where the title is the query."""
+    return pair.start >= 0 or pair.query.strip().lower() != document.title.strip().lower()
 
 
 def _answers(queries: Sequence[str], positive: Sequence[int]) -> list[frozenset[int]]:
@@ -145,4 +157,5 @@ def _about(specs: Sequence[SourceSpec], guard: Guard, found: _Gathered) -> dict[
         "refused": dict(guard.found),
         "queries": len(found.queries),
         "passages": len(found.documents),
+        "terms": TermSpace.bert_uncased().fingerprint,
     }

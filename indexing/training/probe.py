@@ -1,20 +1,27 @@
 """A quick look at a model during training: nDCG@10 on small judged sets that take no part in it.
 
-Exact search over all documents with both vectors. Binary relevance; ties by document order. The house's own harness
-(``twindex eval``) gives the figures that are reported; this one only steers.
+Exact search over all documents: dense, sparse (idf of the set itself), and both after min-max normalisation. Binary
+relevance; ties by document order. The house's own harness (``twindex eval``) gives the figures that are reported;
+this one only steers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
+from twindex.indexing.encoders.idf_table import document_frequencies, idf_weights
+from twindex.indexing.encoders.term_space import TermSpace
 from twindex.indexing.encoders.tokenizer import TextTokenizer
 from twindex.indexing.training.batches import DeviceTable, assemble
-from twindex.indexing.training.losses import inference_free_queries
+from twindex.indexing.training.losses import min_max
 from twindex.indexing.training.model import Twin
+from twindex.indexing.training.own_terms import Asked, OwnTerms, document_weights
 from twindex.indexing.training.prepare import DOCUMENT_TOKENS, QUERY_TOKENS
+from twindex.indexing.training.rerank import CrossTeacher
 from twindex.indexing.training.sources import SourceSpec, documents, pairs
 from twindex.indexing.training.tokens import TokenTable
 from twindex.indexing.training.torch_door import Tensor, torch
@@ -22,15 +29,26 @@ from twindex.indexing.training.training_set import TrainingSet
 
 DEPTH = 10
 BLOCK = 2048
+#: Expansions that are kept where pruning is looked at.
+KEPT = 64
+#: Queries whose candidates a reranker is looked at with, and candidates of each.
+RERANKED = (200, 50)
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """nDCG@10 by leg, and mean non-zeros of a document."""
+    """nDCG@10 by leg; ``pruned`` keeps the heaviest :data:`KEPT` expansions; ``nonzeros`` counts expansions alone."""
 
+    bm25: float
     dense: float
     sparse: float
+    pruned: float
+    hybrid: float
     nonzeros: float
+
+    def to_dict(self) -> dict[str, float]:
+        """Plain values."""
+        return asdict(self)
 
 
 def probe_set(spec: SourceSpec) -> TrainingSet:
@@ -38,35 +56,119 @@ def probe_set(spec: SourceSpec) -> TrainingSet:
     table = documents(spec)
     order = {name: number for number, name in enumerate(table)}
     found = [(pair.query, order[pair.doc_id]) for pair in pairs(spec, table)]
-    texts = TextTokenizer.bert_uncased(DOCUMENT_TOKENS)
+    contents = [f"{d.title} {d.text}" if d.title else d.text for d in table.values()]
+    space = TermSpace.bert_uncased()
     return TrainingSet(
-        passages=TokenTable.from_texts((f"{d.title} {d.text}" if d.title else d.text for d in table.values()), texts),
+        passages=TokenTable.from_texts(contents, TextTokenizer.bert_uncased(DOCUMENT_TOKENS)),
         titles=TokenTable.of([[] for _ in table]),
         queries=TokenTable.from_texts((query for query, _ in found), TextTokenizer.bert_uncased(QUERY_TOKENS)),
         positive=np.array([at for _, at in found], np.int32),
         negatives=np.empty((len(found), 0), np.int32),
         spans=np.full((len(found), 2), -1, np.int32),
         source=np.zeros(len(found), np.int32),
+        titled=np.ones(len(found), np.bool_),
+        passage_terms=TokenTable.from_terms(contents, space),
+        title_terms=TokenTable.of(([] for _ in table), np.int32),
+        query_terms=TokenTable.from_terms((query for query, _ in found), space),
         names=(f"{spec.name}-{spec.split}",),
     )
 
 
-def probe(model: Twin, data: TrainingSet, idf: Tensor, device: str, *, limit: int = DOCUMENT_TOKENS) -> ProbeResult:
-    """nDCG@10 of both legs. Pairs of the same query text are one query with several answers."""
-    kind = "cuda" if device.startswith("cuda") else "cpu"
-    with torch.inference_mode(), torch.autocast(kind, dtype=torch.bfloat16, enabled=kind == "cuda"):
-        dense, sparse = _encode(model, DeviceTable(data.passages, device), device, limit)
-        queries, answers = _unique(data)
-        table = DeviceTable(queries, device)
-        at = torch.arange(len(queries), device=device)
-        (batch,) = assemble(table, at, limit=limit, pieces=1)
-        asked = model.dense(batch, model.states(batch))[batch.rows.argsort()]
-        place = torch.arange(int(table.lengths.max()), device=device).unsqueeze(0).expand(len(at), -1)
-        terms = inference_free_queries(table.take(at, place), place < table.lengths.unsqueeze(1), idf)
-    scores = asked.float() @ dense.float().T
-    weights = torch.cat([terms @ part.to(device).float().T for part in sparse], dim=1)
-    nonzeros = sum(float((part > 0).sum()) for part in sparse) / max(1, len(data.passages))
-    return ProbeResult(ndcg(scores, answers), ndcg(weights, answers), nonzeros)
+class Probe:
+    """A judged set on a device.
+
+    Args:
+        data: The set.
+        terms: Dimensions of the sparse side.
+        device: Where to compute.
+    """
+
+    def __init__(self, data: TrainingSet, terms: int, device: str) -> None:
+        self.device, self._count = device, len(data.passages)
+        frequencies, total = document_frequencies(data.passage_terms, terms)
+        self._idf = torch.from_numpy(idf_weights(frequencies, total)).to(device)
+        first, self.answers = _unique(data)
+        self._at = torch.tensor(first, device=device)
+        self._texts, self._queries = DeviceTable(data.passages, device), DeviceTable(data.queries, device)
+        self._own = OwnTerms(data, self._idf, device)
+
+    def look(self, model: Twin, *, limit: int = DOCUMENT_TOKENS) -> ProbeResult:
+        """NDCG@10 of a twin."""
+        with torch.inference_mode():
+            dense, expanded = self._encode(model, limit)
+            cosines = self.asked_vectors(model, limit) @ dense.T
+            asked, own = self._asked()
+            sparse = asked.weights @ document_weights(model.weights, own, expanded, asked.stems).T
+            kept = _heaviest(expanded * self._idf[: expanded.shape[1]], expanded, KEPT)
+            pruned = asked.weights @ document_weights(model.weights, own, kept, asked.stems).T
+            nonzeros = float((expanded > 0).sum()) / max(1, self._count)
+            return ProbeResult(
+                bm25=ndcg(asked.weights @ own.T, self.answers),
+                dense=ndcg(cosines, self.answers),
+                sparse=ndcg(sparse, self.answers),
+                pruned=ndcg(pruned, self.answers),
+                hybrid=ndcg(min_max(cosines) + min_max(pruned), self.answers),
+                nonzeros=nonzeros,
+            )
+
+    def reranked(self, cross: CrossTeacher, dense: Tensor) -> tuple[float, float]:
+        """NDCG@10 of some queries before and after their best candidates are put in another order.
+
+        Args:
+            cross: The reranker.
+            dense: Cosines of each query with each document, float32[q, n]; fused with BM25 they choose candidates.
+        """
+        queries, depth = RERANKED
+        with torch.inference_mode():
+            asked, own = self._asked()
+            fused = (min_max(asked.weights @ own.T) + min_max(dense))[:queries]
+            best = fused.topk(min(depth, self._count), dim=1).indices
+            flat = self._at[: len(best)].repeat_interleave(best.shape[1])
+            scores = cross.scores(flat, best.flatten(), None).view(best.shape)
+            again = torch.full_like(fused, float("-inf")).scatter(1, best, scores)
+        answers = self.answers[: len(best)]
+        return ndcg(fused, answers), ndcg(again, answers)
+
+    def cross(self, model: Twin, limit: int) -> CrossTeacher:
+        """A model with a score head as a reranker of this set."""
+        return CrossTeacher(model.weights, model.shape, (self._queries, self._texts, self._texts), limit)
+
+    def cosines(self, model: Twin, limit: int = DOCUMENT_TOKENS) -> Tensor:
+        """Cosines of each query with each document: float32[q, n]."""
+        with torch.inference_mode():
+            dense = torch.cat([part[0] for part in self._blocks(model, limit, sparse=False)])
+            return self.asked_vectors(model, limit) @ dense.T
+
+    def asked_vectors(self, model: Twin, limit: int) -> Tensor:
+        """Dense vectors of the queries: float32[q, h]."""
+        with self._cast():
+            (batch,) = assemble(self._queries, self._at, limit=limit, pieces=1)
+            return model.dense(batch, model.states(batch))[batch.rows.argsort()].float()
+
+    def _asked(self) -> tuple[Asked, Tensor]:
+        asked = self._own.asked(self._at)
+        return asked, self._own.saturated(torch.arange(self._count, device=self.device), asked, titled=False)
+
+    def _encode(self, model: Twin, limit: int) -> tuple[Tensor, Tensor]:
+        blocks = list(self._blocks(model, limit, sparse=True))
+        return torch.cat([block[0] for block in blocks]), torch.cat([block[1] for block in blocks])
+
+    def _blocks(self, model: Twin, limit: int, *, sparse: bool) -> Iterator[tuple[Tensor, Tensor]]:
+        for start in range(0, self._count, BLOCK):
+            at = torch.arange(start, min(start + BLOCK, self._count), device=self.device)
+            dense, expanded, rows = [], [], []
+            with self._cast():
+                for batch in assemble(self._texts, at, limit=limit, pieces=8):
+                    states = model.states(batch)
+                    dense.append(model.dense(batch, states).float())
+                    expanded.append(model.expansions(batch, states) if sparse else dense[-1])
+                    rows.append(batch.rows)
+            back = torch.cat(rows).argsort()
+            yield torch.cat(dense)[back], torch.cat(expanded)[back]
+
+    def _cast(self) -> Any:
+        kind = torch.device(self.device).type
+        return torch.autocast(kind, dtype=torch.bfloat16, enabled=kind == "cuda")
 
 
 def ndcg(scores: Tensor, answers: list[list[int]]) -> float:
@@ -83,24 +185,19 @@ def ndcg(scores: Tensor, answers: list[list[int]]) -> float:
     return total / max(1, len(answers))
 
 
-def _encode(model: Twin, table: DeviceTable, device: str, limit: int) -> tuple[Tensor, list[Tensor]]:
-    dense, sparse = [], []
-    for start in range(0, len(table.lengths), BLOCK):
-        at = torch.arange(start, min(start + BLOCK, len(table.lengths)), device=device)
-        block, terms, rows = [], [], []
-        for batch in assemble(table, at, limit=limit, pieces=8):
-            states = model.states(batch)
-            block.append(model.dense(batch, states))
-            terms.append(model.sparse(batch, states).half())
-            rows.append(batch.rows)
-        back = torch.cat(rows).argsort()
-        dense.append(torch.cat(block)[back])
-        sparse.append(torch.cat(terms)[back])
-    return torch.cat(dense), sparse
+def _heaviest(keys: Tensor, values: Tensor, count: int) -> Tensor:
+    """The values of the ``count`` largest keys of each row, 0 elsewhere."""
+    if count >= keys.shape[1]:
+        return values
+    cut = keys.topk(count, dim=1).values[:, -1:]
+    return values * (keys >= cut)
 
 
-def _unique(data: TrainingSet) -> tuple[TokenTable, list[list[int]]]:
+def _unique(data: TrainingSet) -> tuple[list[int], list[list[int]]]:
+    """One query of each wording, and all its answers."""
     groups: dict[bytes, list[int]] = {}
-    for ids, at in zip(data.queries, data.positive.tolist()):
+    first: dict[bytes, int] = {}
+    for number, (ids, at) in enumerate(zip(data.queries, data.positive.tolist(), strict=True)):
         groups.setdefault(ids.tobytes(), []).append(at)
-    return TokenTable.of([memoryview(key).cast("H").tolist() for key in groups]), list(groups.values())
+        first.setdefault(ids.tobytes(), number)
+    return list(first.values()), list(groups.values())

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from twindex.indexing.errors import DeviceError
-from twindex.indexing.training.bert import MINILM
+from twindex.indexing.encoders.idf_table import document_frequencies, idf_bytes, idf_weights, read_idf
+from twindex.indexing.encoders.term_space import TermSpace
+from twindex.indexing.errors import ConfigError, DeviceError
+from twindex.indexing.training.bert import MINILM, load_bert
 from twindex.indexing.training.candidates import bm25_candidates, dense_candidates
 from twindex.indexing.training.config import TrainConfig
-from twindex.indexing.training.idf import document_frequencies, idf_weights, load_idf, save_idf
 from twindex.indexing.training.model import Twin
 from twindex.indexing.training.outputs import write_atomically
 from twindex.indexing.training.teachers import (
@@ -32,8 +33,7 @@ from twindex.indexing.types import Float32Array, Int32Array, Progress, no_progre
 
 #: Candidates a query from each search, where they are mined here.
 MINED = 16
-VOCABULARY_SIZE = 30_522
-IDF = "idf.json"
+IDF = "idf.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,14 @@ class Inputs:
     """Folders and files of a run.
 
     ``base`` is the student's ``model.safetensors``. ``teachers`` are folders of sentence encoders (BERT's or MPNet's
-    architecture). ``idf`` None = that of the training texts. ``cache`` keeps teacher vectors and candidates.
+    architecture), ``cross`` the weights of a trained cross-encoder, a further teacher. ``idf`` None = that of the
+    training texts. ``cache`` keeps teacher vectors and candidates.
     """
 
     data: Path
     base: Path
     teachers: tuple[Path, ...] = ()
+    cross: Path | None = None
     idf: Path | None = None
     cache: Path | None = None
     device: str = "cpu"
@@ -74,18 +76,44 @@ def make_trainer(
     data = with_candidates(data, teachers, idf, inputs)
     if inputs.cache is not None:
         describe(inputs.cache, digests)
-    save_idf(out / IDF, idf)
+    write_atomically(out / IDF, idf_bytes(idf, TermSpace.bert_uncased()))
     model = Twin.load(inputs.base, activation=config.activation)
     about: dict[str, Any] = {"data": data.about.get("sha256"), "base": weights_digest(inputs.base), "teachers": digests}
     weights = torch.from_numpy(idf)
-    return Trainer(config, data, model, teachers, weights, out=out, device=inputs.device, probes=probes, about=about)
+    cross = None
+    if inputs.cross is not None:
+        cross = Twin(load_bert(inputs.cross), MINILM)
+        about["cross"] = weights_digest(inputs.cross)
+    return Trainer(
+        config,
+        data,
+        model,
+        teachers,
+        weights,
+        out=out,
+        device=inputs.device,
+        probes=probes,
+        about=about,
+        cross=cross,
+    )
 
 
 def training_idf(inputs: Inputs, data: TrainingSet) -> Float32Array:
-    """The given idf table, or that of the training texts."""
+    """The given idf table, or that of the training texts.
+
+    Raises:
+        ConfigError: If the training set has other terms than this version makes.
+    """
+    space = TermSpace.bert_uncased()
     if inputs.idf is not None:
-        return load_idf(inputs.idf)
-    frequencies, total = document_frequencies(data.passages, VOCABULARY_SIZE)
+        return read_idf(inputs.idf.read_bytes(), space, path=inputs.idf)
+    if data.about.get("terms", space.fingerprint) != space.fingerprint:
+        raise ConfigError(
+            f"a training set with the terms {data.about['terms']}",
+            expected=space.fingerprint,
+            remedy="make it again with: twindex train prepare",
+        )
+    frequencies, total = document_frequencies(data.passage_terms, space.size)
     return idf_weights(frequencies, total)
 
 

@@ -1,6 +1,6 @@
 """A cross-encoder: query and document in one pass, one logit from the state of [CLS].
 
-Text pairs are [CLS] query [SEP] document [SEP], the second text marked by its token type. It learns the ensemble's
+Text pairs are [CLS] query [SEP] title text [SEP], the second text marked by its token type. It learns the ensemble's
 order of each query's candidates, and which of them is the answer.
 """
 
@@ -21,6 +21,8 @@ SCORE_WEIGHT: Final = "head.score.weight"
 SCORE_BIAS: Final = "head.score.bias"
 #: Standard deviation of fresh weights, as in BERT.
 SPREAD: Final = 0.02
+#: Pairs that are scored at a time without gradients.
+PAIRS: Final = 2048
 
 
 def with_score_head(weights: Parameters, seed: int) -> None:
@@ -36,18 +38,27 @@ def with_score_head(weights: Parameters, seed: int) -> None:
 
 
 def pair_batch(
-    queries: DeviceTable, at: Tensor, texts: DeviceTable, documents: Tensor, limit: int
+    queries: DeviceTable,
+    at: Tensor,
+    texts: DeviceTable,
+    documents: Tensor,
+    limit: int,
+    titles: DeviceTable | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Token ids, mask and token types of pairs; documents are cut so that ``limit`` tokens are enough.
 
     Shapes: ``at`` and ``documents`` int64[b]; result int64[b, l], bool[b, l], int64[b, l].
     """
     asked = queries.lengths[at].clamp(max=limit // 2).unsqueeze(1)
-    body = torch.minimum(texts.lengths[documents].unsqueeze(1), limit - 3 - asked)
+    head = torch.zeros_like(asked) if titles is None else titles.lengths[documents].unsqueeze(1)
+    body = torch.minimum(head + texts.lengths[documents].unsqueeze(1), limit - 3 - asked)
     width = int((asked + body).max()) + 3
     place = torch.arange(width, device=at.device).unsqueeze(0)
     first = queries.take(at, (place - 1).clamp(min=0).expand(len(at), -1))
-    second = texts.take(documents, (place - asked - 2).clamp(min=0))
+    offset = place - asked - 2
+    second = texts.take(documents, (offset - head).clamp(min=0))
+    if titles is not None:
+        second = torch.where(offset < head, titles.take(documents, offset.clamp(min=0)), second)
     ids = torch.where(place <= asked, first, second)
     ids = torch.where(place == 0, torch.full_like(ids, CLS), ids)
     last = asked + body + 2
@@ -63,6 +74,40 @@ def pair_scores(weights: Parameters, shape: BertShape, ids: Tensor, mask: Tensor
     return functional.linear(states[:, 0], weights[SCORE_WEIGHT], weights[SCORE_BIAS]).float().squeeze(1)
 
 
+class CrossTeacher:
+    """A trained cross-encoder that scores the candidates of a step.
+
+    Args:
+        weights: Its weights, on the device.
+        shape: Its shape.
+        tables: Queries, texts and titles on the device.
+        limit: Tokens of a pair.
+    """
+
+    def __init__(
+        self, weights: Parameters, shape: BertShape, tables: tuple[DeviceTable, DeviceTable, DeviceTable], limit: int
+    ) -> None:
+        self._weights, self._shape, self._tables, self._limit = weights, shape, tables, limit
+
+    def __call__(self, choice: Choice, at: Tensor, documents: Tensor) -> Tensor:
+        """Scores of each query with its own candidates: float32[q, g]."""
+        titles = self._tables[2] if choice.titled else None
+        return self.scores(at.repeat_interleave(documents.shape[1]), documents.flatten(), titles).view(documents.shape)
+
+    def scores(self, at: Tensor, documents: Tensor, titles: DeviceTable | None) -> Tensor:
+        """Scores of pairs, those of like length together: float32[n]."""
+        queries, texts, _ = self._tables
+        order = (texts.lengths[documents] + queries.lengths[at]).argsort()
+        out = torch.empty(len(at), device=documents.device)
+        kind = documents.device.type
+        with torch.no_grad(), torch.autocast(kind, dtype=torch.bfloat16, enabled=kind == "cuda"):
+            for start in range(0, len(order), PAIRS):
+                part = order[start : start + PAIRS]
+                pairs = pair_batch(queries, at[part], texts, documents[part], self._limit, titles)
+                out[part] = pair_scores(self._weights, self._shape, *pairs)
+        return out
+
+
 class RerankObjective(Objective):
     """Losses of a cross-encoder over the same steps as a twin's."""
 
@@ -70,15 +115,11 @@ class RerankObjective(Objective):
         """The loss of a step; ``penalty`` and ``drop`` are the twin's and change nothing here."""
         at, documents = choice.queries.to(self.device), choice.documents.to(self.device)
         count, group = documents.shape
-        pairs = pair_batch(
-            self.queries,
-            at.repeat_interleave(group),
-            self.passages,
-            documents.flatten(),
-            self.config.document_tokens,
-        )
+        titles = self.titles if choice.titled else None
+        asked, flat = at.repeat_interleave(group), documents.flatten()
+        pairs = pair_batch(self.queries, asked, self.passages, flat, self.config.document_tokens, titles)
         scores = pair_scores(model.weights, model.shape, *pairs).view(count, group)
-        target = self.grouped(self.teacher_scores(choice, at, documents), at, documents)
+        target = self.lesson(choice, at, documents, False).groups
         first = torch.zeros(count, dtype=torch.int64, device=self.device)
         same = documents == documents[:, :1]  # a candidate drawn at random may be the answer itself
         value = self.config.distil_share * losses.distillation(scores, target)

@@ -8,23 +8,26 @@ from typing import Final
 import numpy as np
 
 from twindex.indexing.errors import ConfigError
+from twindex.indexing.training.config import TrainConfig
 from twindex.indexing.training.torch_door import Tensor, torch
 from twindex.indexing.training.training_set import TrainingSet
-from twindex.indexing.types import Int32Array
+from twindex.indexing.types import BoolArray, Int32Array
 
 #: A source of n queries is drawn in proportion to n to this power.
-FLATTEN: Final = 0.6
+FLATTEN: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
     """A step's queries and their documents; the positive comes first.
 
-    Shapes: ``queries`` int64[q], ``documents`` int64[q, g]; ``sentences`` tells the kind of all of them.
+    Shapes: ``queries`` int64[q], ``documents`` int64[q, g]. ``titled``: texts carry their titles; ``sentences``: the
+    queries are spans of their texts. Both hold for all queries of a step.
     """
 
     queries: Tensor
     documents: Tensor
+    titled: bool
     sentences: bool
 
 
@@ -33,33 +36,35 @@ class Sampler:
 
     Args:
         data: The set, with its candidates as negatives.
-        sentence_share: Share of steps whose queries are sentences.
-        seed: Equal seeds give equal steps.
+        config: Shares of the kinds of queries, and the seed: equal seeds give equal steps.
 
     Raises:
         ConfigError: If the set lacks a kind of query that is asked for.
     """
 
-    def __init__(self, data: TrainingSet, sentence_share: float, seed: int) -> None:
+    def __init__(self, data: TrainingSet, config: TrainConfig) -> None:
         self._positive = torch.from_numpy(data.positive).long()
         self._negatives = torch.from_numpy(data.negatives).long()
-        self._passages = len(data.passages)
-        self._share, self._seed = sentence_share, seed
-        kinds = {True: np.flatnonzero(data.is_sentence), False: np.flatnonzero(~data.is_sentence)}
-        for kind, wanted in ((True, sentence_share > 0), (False, sentence_share < 1)):
-            if wanted and not len(kinds[kind]):
-                name = "sentences" if kind else "titles or judged queries"
-                raise ConfigError(f"a training set without {name}", expected=f"sentence_share {0 if kind else 1}")
-        self._kinds = {kind: torch.from_numpy(at) for kind, at in kinds.items()}
-        self._reach = {kind: _odds(data.source[at]).cumsum(0) for kind, at in kinds.items() if len(at)}
+        self._passages, self._seed = len(data.passages), config.seed
+        kinds = _kinds(data)
+        shares = {"titles": config.title_share, "sentences": config.sentence_share}
+        shares["queries"] = max(0.0, 1.0 - sum(shares.values()))
+        for kind, share in shares.items():
+            if share > 1e-9 and not kinds[kind].any():
+                raise ConfigError(f"a training set without {kind}", expected=f"a share of 0 for {kind}")
+        self._names = [kind for kind, share in shares.items() if share > 1e-9]
+        self._until = torch.tensor([shares[kind] for kind in self._names], dtype=torch.float64).cumsum(0)
+        self._at = {kind: torch.from_numpy(np.flatnonzero(kinds[kind])) for kind in self._names}
+        self._reach = {kind: _odds(data.source[kinds[kind]]).cumsum(0) for kind in self._names}
 
     def step(self, number: int, queries: int, group: int) -> Choice:
         """The choice of one step."""
         draw = torch.Generator().manual_seed(self._seed * 1_000_003 + number)
-        sentences = bool(torch.rand(1, generator=draw) < self._share)
-        at = self._kinds[sentences][_distinct(self._reach[sentences], queries, draw)]
+        spot = torch.rand(1, generator=draw, dtype=torch.float64) * self._until[-1]
+        kind = self._names[min(int(torch.searchsorted(self._until, spot, right=True)), len(self._names) - 1)]
+        at = self._at[kind][_distinct(self._reach[kind], queries, draw)]
         documents = torch.cat([self._positive[at].unsqueeze(1), self._wrong(at, group - 1, draw)], dim=1)
-        return Choice(at, documents, sentences)
+        return Choice(at, documents, kind != "titles", kind == "sentences")
 
     def _wrong(self, at: Tensor, count: int, draw: Tensor) -> Tensor:
         """Candidates in random order; random passages where there are too few: int64[q, count]."""
@@ -72,6 +77,11 @@ class Sampler:
             chosen = torch.cat([chosen, gap], dim=1)
         other = torch.randint(self._passages, chosen.shape, generator=draw)
         return torch.where(chosen < 0, other, chosen)
+
+
+def _kinds(data: TrainingSet) -> dict[str, BoolArray]:
+    sentences = data.is_sentence
+    return {"titles": ~data.titled, "sentences": sentences & data.titled, "queries": data.titled & ~sentences}
 
 
 def _distinct(reach: Tensor, count: int, draw: Tensor) -> Tensor:

@@ -1,13 +1,14 @@
-"""The sparse head: how strongly a document stands for each token of the vocabulary.
+"""The sparse side: how strongly a document stands for each stem.
 
-A token's state x gives the logit  gain_v * (W x + c) . (e_v - centre) + bias_v  for vocabulary entry v, where e is
-the input embedding (tied) and ``centre`` the mean of its initial rows. The document's logit is the maximum over its
-tokens, without the special ones, plus ``own`` if v itself occurs in the document. W begins as the identity: hidden
-states of a sentence encoder already point at the embeddings of related words. ``own`` keeps exact matches of words
-that training never saw. Weights are log(1 + relu(logit)), or a second log1p of that (arXiv 2504.14839).
+A document's weight at stem t is  gain_t * saturated(tf_t) + expansion_t.  The first part counts the text's own words
+as BM25 does (:mod:`twindex.indexing.training.own_terms`); gains begin at 1, so an untrained model is BM25. The second
+comes from the encoder: a token's state x gives column c the logit  (W x + s) . table_c + bias_c, the largest over the
+text's tokens counts, and the weight is log(1 + relu(logit)), or a second log1p of that (arXiv 2504.14839). The table
+begins as the centred embeddings of the column's words and W as the identity: states of a sentence encoder already
+point at the embeddings of related words.
 
-The pooled maximum needs the product with the whole vocabulary, but its gradient lives in the few active entries
-alone. So the maximum is searched without gradients, in pieces, and the active entries are computed again with them.
+The pooled maximum needs the product with all columns, but its gradient lives in the few active entries alone. So
+the maximum is searched without gradients, in pieces, and the active entries are computed again with them.
 """
 
 from __future__ import annotations
@@ -15,74 +16,59 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from twindex.indexing.encoders.tokenizer import SPECIALS, VOCABULARY
-from twindex.indexing.training.bert import WORDS
+import numpy as np
+
 from twindex.indexing.training.torch_door import Parameters, Tensor, functional, torch
+from twindex.indexing.types import Int32Array
 
 Activation = Literal["log1p", "log1p-log1p"]
-#: Elements of the token-by-vocabulary product that are held at once.
+
+#: Elements of the token-by-column product that are held at once.
 PIECE: Final = 1 << 30
-WEIGHT, SHIFT, GAIN, BIAS, OWN, CENTRE = (
-    f"head.{name}" for name in ("transform.weight", "transform.bias", "gain", "bias", "own", "centre")
+WEIGHT, SHIFT, TABLE, BIAS, OWN, TEMPERATURE = (
+    f"head.{name}" for name in ("transform.weight", "transform.bias", "table", "bias", "own", "temperature")
 )
-#: What an optimiser must leave alone.
-FIXED: Final = (CENTRE,)
+#: Scores of the sparse side are divided by this much at first, before the softmax that training compares.
+FIRST_TEMPERATURE: Final = 4.0
 
 
-def initial_head(words: Tensor) -> Parameters:
-    """A head before calibration: identity, cosine with the centred embeddings, no threshold.
+def initial_head(words: Tensor, column_of: Int32Array) -> Parameters:
+    """A head before calibration: identity, directions of the centred embeddings, no threshold, gains of 1.
 
-    Shapes: ``words`` float32[v, h].
+    Shapes: ``words`` float32[v, h]; ``column_of`` int32[v], -1 = no column. ``head.own`` float32[c + 1]: its last
+    entry is the gain of all stems that have no column.
     """
-    centre = words.mean(dim=0)
-    length = (words - centre).norm(dim=1).clamp(min=1e-6)
+    columns = int(column_of.max(initial=-1)) + 1
+    has = torch.from_numpy(np.flatnonzero(column_of >= 0)).to(words.device)
+    where = torch.from_numpy(column_of[column_of >= 0].astype(np.int64)).to(words.device)
+    directions = functional.normalize(words - words.mean(dim=0), dim=1)[has]
+    summed = torch.zeros(columns, words.shape[1], device=words.device).index_add_(0, where, directions)
     hidden = words.shape[1]
     return {
         WEIGHT: torch.eye(hidden, device=words.device),
         SHIFT: torch.zeros(hidden, device=words.device),
-        GAIN: 1.0 / length,
-        BIAS: torch.zeros(words.shape[0], device=words.device),
-        OWN: torch.zeros(1, device=words.device),
-        CENTRE: centre.clone(),
+        TABLE: functional.normalize(summed, dim=1),
+        BIAS: torch.zeros(columns, device=words.device),
+        OWN: torch.ones(columns + 1, device=words.device),
+        TEMPERATURE: torch.full((1,), FIRST_TEMPERATURE, device=words.device).log(),
     }
 
 
-def output_table(weights: Mapping[str, Tensor]) -> Tensor:
-    """What states are multiplied with: float[v, h]."""
-    return (weights[WORDS] - weights[CENTRE]) * weights[GAIN].unsqueeze(1)
+def expansions(weights: Mapping[str, Tensor], states: Tensor, mask: Tensor, activation: Activation = "log1p") -> Tensor:
+    """What the encoder adds to each document.
 
-
-def allowed_tokens(size: int, device: str = "cpu") -> Tensor:
-    """bool[size]: entries that may be active; not the special and the unused ones."""
-    words = VOCABULARY.read_text(encoding="utf-8").splitlines()
-    allowed = [word not in SPECIALS and not word.startswith("[unused") for word in words]
-    return torch.tensor(allowed[:size] + [True] * max(0, size - len(allowed)), device=device)
-
-
-def sparse_weights(
-    weights: Mapping[str, Tensor],
-    states: Tensor,
-    ids: Tensor,
-    mask: Tensor,
-    allowed: Tensor,
-    activation: Activation = "log1p",
-) -> Tensor:
-    """The sparse vector of each document.
-
-    Shapes: ``states`` float[b, l, h], ``ids`` int64[b, l], ``mask`` bool[b, l] of tokens that are not special,
-    ``allowed`` bool[v]; result float32[b, v], 0 or more.
+    Shapes: ``states`` float[b, l, h], ``mask`` bool[b, l] of tokens that are not special; result float32[b, c],
+    0 or more.
     """
-    table = output_table(weights)
+    table = weights[TABLE]
     moved = functional.linear(states, weights[WEIGHT], weights[SHIFT])
-    present = presence(ids, mask, table.shape[0])
     with torch.no_grad():
         best, where = pooled_maximum(moved, mask, table)
-        logits = best + weights[BIAS] + weights[OWN] * present
-        rows, columns = ((logits > 0) & allowed & mask.any(dim=1, keepdim=True)).nonzero(as_tuple=True)
+        logits = best + weights[BIAS]
+        rows, columns = ((logits > 0) & mask.any(dim=1, keepdim=True)).nonzero(as_tuple=True)
         tokens = where[rows, columns]
     exact = (moved[rows, tokens].float() * table[columns].float()).sum(dim=-1)
-    exact = exact + weights[BIAS][columns] + weights[OWN] * present[rows, columns]
-    values = activate(exact, activation)
+    values = activate(exact + weights[BIAS][columns], activation)
     out = torch.zeros(states.shape[0], table.shape[0], dtype=torch.float32, device=states.device)
     return out.index_put((rows, columns), values.float())
 
@@ -93,20 +79,11 @@ def activate(logits: Tensor, activation: Activation) -> Tensor:
     return torch.log1p(once) if activation == "log1p-log1p" else once
 
 
-def presence(ids: Tensor, mask: Tensor, size: int) -> Tensor:
-    """1 where an entry of the vocabulary occurs in a text.
-
-    Shapes: ``ids`` int64[b, l], ``mask`` bool[b, l]; result float32[b, size].
-    """
-    out = torch.zeros(ids.shape[0], size, dtype=torch.float32, device=ids.device)
-    return out.scatter_reduce_(1, ids, mask.float(), "amax")
-
-
 def pooled_maximum(moved: Tensor, mask: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
-    """The largest product of any token with each entry, and the token it comes from; documents go in pieces.
+    """The largest product of any token with each column, and the token it comes from; documents go in pieces.
 
-    Shapes: ``moved`` float[b, l, h], ``mask`` bool[b, l], ``table`` float[v, h]; result float32[b, v] and
-    int64[b, v]. Where a document has no token the maximum is -inf and the token 0.
+    Shapes: ``moved`` float[b, l, h], ``mask`` bool[b, l], ``table`` float[c, h]; result float32[b, c] and
+    int64[b, c]. Where a document has no token the maximum is -inf and the token 0.
     """
     batch, length, _ = moved.shape
     step = max(1, PIECE // max(1, length * table.shape[0]))
@@ -121,33 +98,20 @@ def pooled_maximum(moved: Tensor, mask: Tensor, table: Tensor) -> tuple[Tensor, 
     return torch.cat(best), torch.cat(where)
 
 
-def calibrate(
-    weights: Parameters,
-    states: Tensor,
-    ids: Tensor,
-    mask: Tensor,
-    allowed: Tensor,
-    *,
-    active: int = 256,
-    own_share: float = 0.95,
-) -> None:
+def calibrate(weights: Parameters, states: Tensor, mask: Tensor, *, active: int, size: float) -> None:
     """Set threshold and scale of a fresh head from sample documents, in place.
 
-    Each entry's mean pooled logit is taken off. One threshold for all leaves ``active`` entries above it on average;
-    the scale brings the mean of those to 1; ``own`` lifts ``own_share`` of the tokens that occur above it as well.
+    Each column's mean pooled logit is taken off. One threshold for all leaves ``active`` columns above it on average;
+    the scale brings the mean of those to ``size``.
 
-    Shapes: as in :func:`sparse_weights`.
+    Shapes: as in :func:`expansions`.
     """
     with torch.no_grad():
         plain = functional.linear(states, weights[WEIGHT], weights[SHIFT])
-        best, _ = pooled_maximum(plain, mask, output_table(weights))
+        best, _ = pooled_maximum(plain, mask, weights[TABLE])
         centred = best - best.mean(dim=0)
-        centred[:, ~allowed] = float("-inf")
-        wanted = min(active, int(allowed.sum()) // 8) * len(best)  # small vocabularies occur in tests
+        wanted = min(active, best.shape[1] // 8) * len(best)  # few columns occur in tests
         cut = centred.flatten().sort(descending=True).values[wanted]
-        scale = 1.0 / (centred[centred > cut] - cut).mean()
-        present = presence(ids, mask, best.shape[1]).bool() & allowed
-        own = (cut - centred[present].quantile(1 - own_share)).clamp(min=0) if bool(present.any()) else cut * 0
-        weights[GAIN].mul_(scale)
+        scale = size / (centred[centred > cut] - cut).mean()
+        weights[TABLE].mul_(scale)
         weights[BIAS].copy_(-(best.mean(dim=0) + cut) * scale)
-        weights[OWN].copy_((own * scale).reshape(1))

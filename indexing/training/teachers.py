@@ -1,7 +1,7 @@
 """Teachers: what they say of every text is computed once, and kept under the hash of what it depends on.
 
 An embedding teacher leaves float16 vectors of queries, of texts, and of texts with their titles; any score of it is
-a product of two of these. BM25 over WordPiece tokens needs nothing kept: it is computed for the pairs of a step.
+a product of two of these. BM25 needs nothing kept: it is computed for the documents of a step.
 """
 
 from __future__ import annotations
@@ -34,8 +34,6 @@ PIECES: Final = 16
 #: MPNet's vocabulary is BERT's after four entries of its own: <s>, <pad>, </s>, <unk>.
 MPNET_SHIFT: Final = 4
 MPNET_CLS, MPNET_PAD, MPNET_SEP = 0, 1, 2
-#: Constants of BM25 over tokens (k1 and b of Anserini).
-K1, B = 0.9, 0.4
 
 Embed = Callable[[Padded], Tensor]
 
@@ -133,28 +131,6 @@ def weights_digest(path: Path) -> str:
 def describe(folder: Path, teachers: dict[str, str]) -> None:
     """Write which teachers (by the hash of their weights) a cache belongs to."""
     write_atomically(folder / "teachers.json", json.dumps(teachers, indent=1, sort_keys=True).encode())
-
-
-def token_bm25(query_ids: Tensor, query_mask: Tensor, ids: Tensor, mask: Tensor, idf: Tensor, average: float) -> Tensor:
-    """BM25 over tokens of each query with its own candidates; repeated query tokens count once.
-
-    Shapes: ``query_ids`` and ``query_mask`` [q, a]; ``ids`` and ``mask`` [q, g, l]; ``idf`` float32[v];
-    result float32[q, g].
-    """
-    same = (query_ids[:, None, :, None] == ids[:, :, None, :]) & mask[:, :, None, :]
-    tf = same.sum(dim=-1).float()  # [q, g, a]
-    length = mask.sum(dim=-1, keepdim=True).float()
-    norm = K1 * (1 - B + B * length / average)
-    first = _first_occurrence(query_ids) & query_mask
-    weight = idf[query_ids] * first
-    return (weight[:, None, :] * tf / (tf + norm)).sum(dim=-1)
-
-
-def _first_occurrence(ids: Tensor) -> Tensor:
-    """bool[q, a]: whether no earlier place of the row has the same id."""
-    same = ids[:, :, None] == ids[:, None, :]
-    earlier = torch.tril(torch.ones_like(same[0]), diagonal=-1)
-    return ~(same & earlier).any(dim=-1)
 
 
 def _embed_all(

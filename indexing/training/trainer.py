@@ -12,14 +12,14 @@ from typing import Any, Final
 
 from twindex.indexing.training import health, losses
 from twindex.indexing.training.batches import assemble
-from twindex.indexing.training.checkpoint import RunState, load_run, save_run
+from twindex.indexing.training.checkpoint import RunState, load_run, save_best, save_run
 from twindex.indexing.training.config import TrainConfig
 from twindex.indexing.training.model import Twin
 from twindex.indexing.training.objective import Objective
-from twindex.indexing.training.probe import probe
-from twindex.indexing.training.rerank import RerankObjective, with_score_head
+from twindex.indexing.training.probe import Probe
+from twindex.indexing.training.rerank import CrossTeacher, RerankObjective, with_score_head
 from twindex.indexing.training.sampling import Sampler
-from twindex.indexing.training.sparse_head import BIAS, FIXED, OWN, calibrate
+from twindex.indexing.training.sparse_head import BIAS, OWN, TEMPERATURE, calibrate
 from twindex.indexing.training.teachers import TeacherVectors
 from twindex.indexing.training.torch_door import Parameters, Tensor, torch
 from twindex.indexing.training.training_set import TrainingSet
@@ -47,11 +47,12 @@ class Trainer:
         data: The training set.
         model: The student, on the device; a checkpoint in ``out`` replaces its weights.
         teachers: Embedding teachers.
-        idf: float32[v].
+        idf: float32[terms].
         out: Folder of checkpoints and log.
         device: Where the model runs.
         probes: Judged sets to look at now and then, by name.
         about: What else to record (hashes of bases and teachers).
+        cross: A trained cross-encoder as a further teacher.
     """
 
     def __init__(
@@ -66,22 +67,30 @@ class Trainer:
         device: str,
         probes: Mapping[str, TrainingSet] | None = None,
         about: dict[str, Any] | None = None,
+        cross: Twin | None = None,
     ) -> None:
         self.config, self.model, self.idf, self.out, self.device = config, model.to(device), idf.to(device), out, device
-        self.probes, self.about = dict(probes or {}), about or {}
+        self.probes = {name: Probe(found, len(idf), device) for name, found in (probes or {}).items()}
+        self.about = about or {}
         kind = RerankObjective if config.recipe == "rerank" else Objective
         self.objective = kind(config, data, teachers, self.idf, device)
-        self.sampler = Sampler(data, config.sentence_share, config.seed)
+        if cross is not None:
+            tables = (self.objective.queries, self.objective.passages, self.objective.titles)
+            self.objective.cross = CrossTeacher(cross.to(device).weights, cross.shape, tables, config.document_tokens)
+        self.sampler = Sampler(data, config)
         state = load_run(out, config)
         if state is None:
-            self.step, self.penalty, self.history = 0, config.penalty_weight, []
+            self.step, self.penalty, self.best, self.history = 0, config.penalty_weight, 0.0, []
             self._calibrate(len(data.passages))
         else:
-            self.step, self.penalty, self.history = state.step, state.penalty, state.history
+            self.step, self.penalty, self.best, self.history = state.step, state.penalty, state.best, state.history
             self.model.weights.update({name: value.to(device) for name, value in state.weights.items()})
         if config.recipe == "rerank":
             with_score_head(self.model.weights, config.seed)
-        self.parameters: Parameters = {k: v for k, v in self.model.weights.items() if k not in FIXED}
+        self._cosines: dict[str, Tensor] = {}
+        if config.recipe == "rerank" and self.probes:
+            self._cosines = {name: found.cosines(self.model) for name, found in self.probes.items()}
+        self.parameters: Parameters = dict(self.model.weights)
         for value in self.parameters.values():
             value.requires_grad_()
         self.optimiser = self._optimiser(state.moments if state else {})
@@ -119,7 +128,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint."""
-        state = RunState(self.step, self.penalty, self.model.weights, self._moments(), self.history)
+        state = RunState(self.step, self.penalty, self.model.weights, self._moments(), self.history, self.best)
         save_run(self.out, state, self.config, self.about)
 
     def _one(self) -> dict[str, float]:
@@ -139,11 +148,15 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), CLIP)
         figures = parts.figures
         figures["gradient"] = float(norm)
-        health.check(figures, vocabulary=len(self.idf), step=self.step)
+        health.check(figures, vocabulary=self._columns(), step=self.step)
         self.optimiser.step()
         self.step += 1
         self._steer(figures.get("nonzeros", 0.0))
         return figures
+
+    def _columns(self) -> int:
+        bias = self.model.weights.get(BIAS)
+        return 1 if bias is None else len(bias)
 
     def _steer(self, nonzeros: float) -> None:
         """Move the penalty's weight towards the wanted number of non-zeros."""
@@ -161,13 +174,15 @@ class Trainer:
             limit = self.config.document_tokens
             (batch,) = assemble(self.objective.passages, at, limit=limit, titles=self.objective.titles)
             states = self.model.states(batch)
-            calibrate(self.model.weights, states, batch.ids, batch.inner, self.model.allowed)
+            calibrate(
+                self.model.weights, states, batch.inner, active=self.config.first_active, size=self.config.first_size
+            )
 
     def _optimiser(self, moments: Parameters) -> Any:
         config = self.config
         groups: Any = {}
         for name, value in self.parameters.items():
-            if name in (BIAS, OWN):
+            if name in (BIAS, OWN, TEMPERATURE):
                 kind = (config.head_rate, 0.0)
             elif name.startswith("head."):
                 kind = (HEAD_RATIO * config.learning_rate, 0.0)
@@ -193,11 +208,20 @@ class Trainer:
         }
 
     def _probe(self) -> None:
-        for name, data in self.probes.items() if self.config.recipe != "rerank" else ():
-            found = probe(self.model, data, self.idf, self.device)
-            self._log(
-                {"probe": name, "ndcg_dense": found.dense, "ndcg_sparse": found.sparse, "nonzeros": found.nonzeros}
-            )
+        total = 0.0
+        for name, found in self.probes.items():
+            if self.config.recipe == "rerank":
+                cross = found.cross(self.model, self.config.document_tokens)
+                before, after = found.reranked(cross, self._cosines[name])
+                figures = {"before": before, "after": after}
+                total += after
+            else:
+                figures = found.look(self.model).to_dict()
+                total += figures["dense"] * self.config.is_dense + figures["pruned"] * self.config.is_sparse
+            self._log({"probe": name, **figures})
+        if self.probes and total > self.best:
+            self.best = total
+            save_best(self.out, self.model.weights, self.step)
 
     def _log(self, figures: Mapping[str, Any]) -> None:
         record = {"step": self.step, **{k: round(v, 6) if isinstance(v, float) else v for k, v in figures.items()}}

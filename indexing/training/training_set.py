@@ -17,12 +17,13 @@ import numpy as np
 
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.training.outputs import write_atomically
-from twindex.indexing.training.tokens import TokenTable, UInt16Array
-from twindex.indexing.types import Int32Array, Int64Array
+from twindex.indexing.training.tokens import TokenTable
+from twindex.indexing.types import BoolArray, Int32Array, Int64Array
 
 ARRAYS: Final = "set.npz"
 ABOUT: Final = "set.json"
-TABLES: Final = ("passages", "titles", "queries")
+TABLES: Final = ("passages", "titles", "queries", "passage_terms", "title_terms", "query_terms")
+ARRAY_NAMES: Final = ("positive", "negatives", "spans", "source", "titled")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +32,9 @@ class TrainingSet:
 
     Shapes: ``positive`` int32[q], the passage of each query; ``negatives`` int32[q, m], -1 = none;
     ``spans`` int32[q, 2], where the query lies in its passage in tokens, (-1, -1) = it does not;
-    ``source`` int32[q], an index into ``names``. ``titles`` has one entry a passage, empty if it has none.
+    ``source`` int32[q], an index into ``names``; ``titled`` bool[q], whether texts carry their titles for this query
+    (not if it is the title). ``titles`` has one entry a passage, empty if it has none. The tables of terms hold
+    numbers of a :class:`TermSpace`, of whole texts; those of tokens are cut.
     """
 
     passages: TokenTable
@@ -41,14 +44,20 @@ class TrainingSet:
     negatives: Int32Array
     spans: Int32Array
     source: Int32Array
+    titled: BoolArray
+    passage_terms: TokenTable
+    title_terms: TokenTable
+    query_terms: TokenTable
     names: tuple[str, ...]
     about: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.queries)
-        if len(self.titles) != len(self.passages):
-            raise ConfigError(f"{len(self.titles)} titles for {len(self.passages)} passages", expected="one each")
-        if not len(self.positive) == len(self.negatives) == len(self.spans) == len(self.source) == n:
+        texts = len(self.passages)
+        for name in ("titles", "passage_terms", "title_terms"):
+            if len(getattr(self, name)) != texts:
+                raise ConfigError(f"{len(getattr(self, name))} {name} for {texts} passages", expected="one each")
+        if {len(getattr(self, name)) for name in (*ARRAY_NAMES, "query_terms")} != {n}:
             raise ConfigError("arrays of different lengths in a training set", expected=f"{n}, one entry a query")
         for array in (self.positive, self.negatives):
             if array.size and (int(array.max()) >= len(self.passages) or int(array.min()) < -1):
@@ -69,11 +78,10 @@ class TrainingSet:
     def save(self, folder: Path) -> str:
         """Write the folder; the same set gives the same arrays. Returns the sha256 of the arrays' file."""
         folder.mkdir(parents=True, exist_ok=True)
-        arrays: dict[str, Any] = {"positive": self.positive, "spans": self.spans, "source": self.source}
-        arrays["negatives"] = self.negatives
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in ARRAY_NAMES}
         for name in TABLES:
             table: TokenTable = getattr(self, name)
-            arrays[f"{name}_ids"], arrays[f"{name}_lengths"] = table.ids, np.diff(table.starts).astype(np.uint16)
+            arrays[f"{name}_ids"], arrays[f"{name}_lengths"] = table.ids, np.diff(table.starts).astype(np.uint32)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
         content = buffer.getvalue()
@@ -101,12 +109,17 @@ class TrainingSet:
         if digest != about.get("sha256"):
             raise ConfigError(f"{folder / ARRAYS} has the sha256 {digest}", expected=str(about.get("sha256")))
         with np.load(io.BytesIO(content)) as stored:
-            passages, titles, queries = (_table(stored[f"{name}_ids"], stored[f"{name}_lengths"]) for name in TABLES)
-            rest = {name: stored[name] for name in ("positive", "negatives", "spans", "source")}
-        return cls(passages, titles, queries, **rest, names=tuple(about["names"]), about=about)
+            missing = [name for name in (*ARRAY_NAMES, *(f"{t}_ids" for t in TABLES)) if name not in stored]
+            if missing:
+                raise ConfigError(
+                    f"{folder / ARRAYS} lacks {', '.join(missing)}", remedy="make it again with: twindex train prepare"
+                )
+            tables: dict[str, Any] = {name: _table(stored[f"{name}_ids"], stored[f"{name}_lengths"]) for name in TABLES}
+            rest = {name: stored[name] for name in ARRAY_NAMES}
+        return cls(**tables, **rest, names=tuple(about["names"]), about=about)
 
 
-def _table(ids: UInt16Array, lengths: UInt16Array) -> TokenTable:
+def _table(ids: Any, lengths: Any) -> TokenTable:
     starts: Int64Array = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=starts[1:])
     return TokenTable(ids, starts)

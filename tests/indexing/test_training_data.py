@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twindex.indexing.encoders.tokenizer import SPECIALS, TextTokenizer
+from twindex.indexing.encoders.idf_table import corpus_idf, document_frequencies, idf_bytes, idf_weights, read_idf
+from twindex.indexing.encoders.term_space import SIZE, TermSpace
+from twindex.indexing.encoders.tokenizer import TextTokenizer
 from twindex.indexing.errors import ConfigError
-from twindex.indexing.training.idf import document_frequencies, idf_weights, load_idf, save_idf
 from twindex.indexing.training.mining import mine
 from twindex.indexing.training.overlap import Guard, keys_of
 from twindex.indexing.training.prepare import prepare
@@ -119,21 +120,53 @@ def test_a_training_set_survives_its_folder(folder: Path, tmp_path: Path) -> Non
     again = TrainingSet.load(tmp_path / "one")
     for name in ("positive", "negatives", "spans", "source"):
         assert np.array_equal(getattr(again, name), getattr(made, name))
-    assert [row.tolist() for row in again.passages] == [row.tolist() for row in made.passages]
+    assert np.array_equal(again.titled, made.titled)
+    for name in ("passages", "titles", "queries", "passage_terms", "title_terms", "query_terms"):
+        assert [row.tolist() for row in getattr(again, name)] == [row.tolist() for row in getattr(made, name)]
+    space = TermSpace.bert_uncased()
+    assert again.passage_terms[0].tolist() == space.numbers(SENTENCES).tolist()
+    assert again.about["terms"] == space.fingerprint
     (tmp_path / "one" / "set.npz").write_bytes((tmp_path / "one" / "set.npz").read_bytes()[:-1])
     with pytest.raises(ConfigError, match="sha256"):
         TrainingSet.load(tmp_path / "one")
 
 
-def test_idf_is_that_of_bm25(tmp_path: Path) -> None:
-    counts, total = document_frequencies([np.array(x, np.uint16) for x in ([5, 5, 6], [6], [7])], 30_522)
+def test_idf_is_that_of_bm25() -> None:
+    counts, total = document_frequencies([np.array(x, np.int32) for x in ([5, 5, 6], [6], [7])], 10)
     assert total == 3
     assert counts[[5, 6, 7]].tolist() == [1, 2, 1]
     weights = idf_weights(counts, total)
     assert weights[6] == pytest.approx(np.log(1 + (3 - 2 + 0.5) / 2.5))
-    assert weights[list(SPECIALS.values())].max() == 0
-    save_idf(tmp_path / "idf.json", weights)
-    assert np.array_equal(load_idf(tmp_path / "idf.json"), weights)
+    with pytest.raises(ConfigError):
+        idf_weights(counts, 1)
+
+
+def test_an_idf_table_survives_its_file_and_belongs_to_its_terms() -> None:
+    space = TermSpace.bert_uncased()
+    weights = corpus_idf(["salt roads", "salt mules", "bees"], space)
+    assert weights.shape == (SIZE,)
+    assert weights[space.number("salt")] == pytest.approx(np.log(1 + 1.5 / 2.5))
+    content = idf_bytes(weights, space)
+    assert idf_bytes(weights, space) == content
+    assert np.array_equal(read_idf(content, space), weights)
+    other = TermSpace(["salt"], space.analyzer)
+    with pytest.raises(ConfigError, match="other terms"):
+        read_idf(content, other)
+    with pytest.raises(ConfigError, match="no idf table"):
+        read_idf(content[:100], space)
+    with pytest.raises(ConfigError, match="below 0"):
+        read_idf(idf_bytes(-weights, space), space)
+
+
+def test_pairs_of_a_second_source_join_the_first_one_s_text(folder: Path, tmp_path: Path) -> None:
+    rows = [{"_id": "other", "title": "", "text": SENTENCES}]
+    made_up = beir(tmp_path / "made-up", rows, {"g1": "bees shiver to keep warm"}, [("g1", "other", 1)])
+    made = prepare([SourceSpec(folder), SourceSpec(made_up, split="train")], Guard(), None, negatives=0)
+    assert made.positive.tolist() == [0, 2, 0]
+    assert made.titled.tolist() == [False, False, True]
+    assert made.source.tolist() == [0, 0, 1]
+    assert made.about["sources"]["made-up"]["documents_twice"] == 1
+    assert len(made.passages) == 3
 
 
 def test_token_tables_check_their_starts() -> None:

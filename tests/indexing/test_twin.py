@@ -10,16 +10,29 @@ import pytest
 
 from tests.indexing import tiny_bert
 from twindex.indexing.encoders.bert_weights import SafetensorsBert
+from twindex.indexing.encoders.idf_table import idf_bytes
 from twindex.indexing.encoders.onnx import EncoderSettings
-from twindex.indexing.encoders.tokenizer import SPECIALS, TextTokenizer
-from twindex.indexing.encoders.twin import InferenceFreeQueries, SparseVectors, TwinEncoder, open_queries, open_twin
-from twindex.indexing.encoders.twin_graph import PARTS, SparseHead, allowed_entries, twin_graph
+from twindex.indexing.encoders.own_terms import saturated
+from twindex.indexing.encoders.term_space import SIZE, TermSpace
+from twindex.indexing.encoders.tokenizer import TextTokenizer
+from twindex.indexing.encoders.twin import (
+    InferenceFreeQueries,
+    SparseVectors,
+    TermWeights,
+    TwinEncoder,
+    open_queries,
+    open_twin,
+)
+from twindex.indexing.encoders.twin_graph import SparseHead, twin_graph
 from twindex.indexing.errors import ConfigError, CorruptIndexError
 from twindex.indexing.training.export import export_twin
-from twindex.indexing.training.idf import save_idf
 from twindex.indexing.types import Float32Array
 
 VOCABULARY = 30_522
+SPACE = TermSpace.bert_uncased()
+COLUMNS = SPACE.columns
+IDF = np.linspace(0, 9, SIZE, dtype=np.float32)
+GAINS = np.linspace(0.5, 1.5, COLUMNS + 1, dtype=np.float32)
 WORDS = "embeddings.word_embeddings.weight"
 TEXTS = ["bees keep the hive warm", "salt", "", "the kettle boils, the kettle sings; the lid is on " * 5, "Bees keep"]
 
@@ -32,10 +45,9 @@ def arrays() -> dict[str, Float32Array]:
     width = tiny_bert.HIDDEN
     made["head.transform.weight"] = (np.eye(width) + 0.1 * rng.standard_normal((width, width))).astype(np.float32)
     made["head.transform.bias"] = (0.1 * rng.standard_normal(width)).astype(np.float32)
-    made["head.gain"] = rng.uniform(0.1, 0.2, VOCABULARY).astype(np.float32)
-    made["head.bias"] = rng.uniform(-3.5, -2.5, VOCABULARY).astype(np.float32)
-    made["head.own"] = np.array([1.5], np.float32)
-    made["head.centre"] = made[WORDS].mean(axis=0)
+    made["head.table"] = (0.15 * rng.standard_normal((COLUMNS, width))).astype(np.float32)
+    made["head.bias"] = rng.uniform(-3.5, -2.5, COLUMNS).astype(np.float32)
+    made["head.own"] = GAINS
     return made
 
 
@@ -44,36 +56,43 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a training run, as the trainer leaves it."""
     folder = tmp_path_factory.mktemp("run")
     tiny_bert.write_safetensors(folder / "model.safetensors", arrays())
-    idf = np.linspace(0, 9, VOCABULARY, dtype=np.float32)
-    save_idf(folder / "idf.json", idf)
+    (folder / "idf.npz").write_bytes(idf_bytes(IDF, SPACE))
     about = {"step": 3, "config": {"activation": "log1p"}, "about": {"base": "none"}}
     (folder / "run.json").write_text(json.dumps(about))
     return folder
 
 
-def encoder(run: Path, precision: str, *, threads: int = 1, activation: str = "log1p", top: int = 256) -> TwinEncoder:
+def encoder(
+    run: Path, precision: str, *, threads: int = 1, activation: str = "log1p", top: int = 256, kept: int = 64
+) -> TwinEncoder:
     weights = SafetensorsBert(run / "model.safetensors", tiny_bert.SHAPE)
-    parts = {name: weights.vector(name) for name in PARTS}
-    head = SparseHead.fold(parts, weights.floats(WORDS), activation)  # type: ignore[arg-type]
+    head = SparseHead.fold(weights, activation)  # type: ignore[arg-type]
     graph = twin_graph(weights, head, precision, top=top)  # type: ignore[arg-type]
     settings = EncoderSettings(max_length=tiny_bert.POSITIONS)
     tokenizer = TextTokenizer.bert_uncased(settings.max_length)
-    return TwinEncoder(graph, tokenizer, settings, name="tiny", digest="d", threads=threads)
+    terms = TermWeights(SPACE, IDF, GAINS, kept)
+    return TwinEncoder(graph, tokenizer, settings, terms, name="tiny", digest="d", threads=threads)
 
 
-def slow_sparse(ids: list[int]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def slow_expansions(ids: list[int]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """The head as its definition says, in float64."""
     w = {name: value.astype(np.float64) for name, value in arrays().items()}
     states = tiny_bert.slow_bert(arrays(), ids)[1:-1]
     moved = states @ w["head.transform.weight"].T + w["head.transform.bias"]
-    table = (w[WORDS] - w["head.centre"]) * w["head.gain"][:, None]
-    logits = (moved @ table.T).max(axis=0) + w["head.bias"]
-    logits[np.unique(ids[1:-1])] += w["head.own"][0]
-    return np.log1p(np.maximum(logits, 0)) * allowed_entries(VOCABULARY)
+    logits = (moved @ w["head.table"].T).max(axis=0) + w["head.bias"]
+    return np.log1p(np.maximum(logits, 0))
+
+
+def own_part(text: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Gained frequencies of a text's own stems: float64[SIZE]."""
+    out = np.zeros(SIZE)
+    numbers, weights = saturated(SPACE.numbers(text))
+    out[numbers] = weights * GAINS[np.minimum(numbers, COLUMNS)]
+    return out
 
 
 def test_the_graph_equals_the_definition(run: Path) -> None:
-    made = encoder(run, "fp32", top=4000)
+    made = encoder(run, "fp32", top=4000, kept=4000)
     dense, sparse = made.encode_twins(TEXTS)
     tokenizer = TextTokenizer.bert_uncased(tiny_bert.POSITIONS)
     for at, text in enumerate(TEXTS):
@@ -84,22 +103,36 @@ def test_the_graph_equals_the_definition(run: Path) -> None:
         if len(ids) == 2:
             assert not len(entries)
             continue
-        expected = slow_sparse(ids)
-        assert 20 < len(entries) < 4000
-        found = np.zeros(VOCABULARY)
+        expansions = slow_expansions(ids)
+        assert 10 < int((expansions > 0).sum()) < 4000
+        expected = own_part(text)
+        expected[:COLUMNS] += expansions
+        found = np.zeros(SIZE)
         found[entries] = weights
         assert np.allclose(found, expected, atol=2e-4)
 
 
-def test_only_the_heaviest_are_kept(run: Path) -> None:
-    whole, few = encoder(run, "fp32", top=4000), encoder(run, "fp32", top=10)
+def test_own_stems_stay_and_the_expansions_that_matter_most(run: Path) -> None:
+    whole, few = encoder(run, "fp32", top=4000, kept=4000), encoder(run, "fp32", top=4000, kept=10)
     for text in TEXTS[:2]:
-        _, all_of_it = whole.encode_twins([text])
-        _, top = few.encode_twins([text])
-        ids, weights = all_of_it.row(0)
-        best = np.sort(ids[np.argsort(-weights, kind="stable")[:10]])
-        assert top.row(0)[0].tolist() == best.tolist()
-        assert bool((np.diff(top.row(0)[0]) > 0).all())
+        ids, weights = whole.encode_twins([text])[1].row(0)
+        kept, same = few.encode_twins([text])[1].row(0)
+        own = set(SPACE.numbers(text).tolist())
+        new = [at for at, number in enumerate(ids.tolist()) if number not in own]
+        best = sorted(new, key=lambda at: (-weights[at] * IDF[ids[at]], ids[at]))[:10]
+        assert kept.tolist() == sorted(own | {int(ids[at]) for at in best})
+        table = dict(zip(ids.tolist(), weights.tolist(), strict=True))
+        assert same.tolist() == [table[number] for number in kept.tolist()]
+
+
+def test_words_beyond_the_model_s_reach_still_count(run: Path) -> None:
+    text = "kettle " * tiny_bert.POSITIONS + "zirconium Gruenfeld42"
+    ids, weights = encoder(run, "int8").encode_twins([text])[1].row(0)
+    found = dict(zip(ids.tolist(), weights.tolist(), strict=True))
+    name = SPACE.number("gruenfeld42")
+    assert name >= COLUMNS
+    assert found[name] == pytest.approx(own_part(text)[name])
+    assert found[SPACE.number("zirconium")] > 0
 
 
 def test_eight_bits_are_near(run: Path) -> None:
@@ -107,7 +140,7 @@ def test_eight_bits_are_near(run: Path) -> None:
     (dense, sparse), (dense8, sparse8) = exact.encode_twins(TEXTS), coarse.encode_twins(TEXTS)
     assert float((dense * dense8).sum(axis=1).min()) > 0.99
     for at in (0, 1, 3):
-        full, near = np.zeros((2, VOCABULARY))
+        full, near = np.zeros((2, SIZE))
         full[sparse.row(at)[0]], near[sparse8.row(at)[0]] = sparse.row(at)[1], sparse8.row(at)[1]
         assert full @ near / np.linalg.norm(full) / np.linalg.norm(near) > 0.95
 
@@ -124,28 +157,39 @@ def test_each_row_depends_on_its_text_alone(run: Path) -> None:
 
 
 def test_the_second_logarithm(run: Path) -> None:
-    once, twice = encoder(run, "fp32"), encoder(run, "fp32", activation="log1p-log1p")
-    a, b = (made.encode_twins(TEXTS[:1])[1] for made in (once, twice))
-    assert np.array_equal(a.ids, b.ids)
-    assert np.allclose(np.log1p(a.weights), b.weights, atol=1e-6)
+    text = TEXTS[0]
+    own = own_part(text)
+    once, twice = (
+        encoder(run, "fp32", activation=kind, top=4000, kept=4000).encode_twins([text])[1].row(0)
+        for kind in ("log1p", "log1p-log1p")
+    )
+    assert np.array_equal(once[0], twice[0])
+    assert np.allclose(np.log1p(once[1] - own[once[0]]), twice[1] - own[once[0]], atol=1e-6)
 
 
-def test_special_tokens_are_never_active(run: Path) -> None:
-    _, sparse = encoder(run, "fp32", top=4000).encode_twins(["[MASK] [unused3] [PAD] bees"])
-    assert not set(sparse.ids.tolist()) & set(SPECIALS.values())
-
-
-def test_queries_are_the_idf_of_their_tokens() -> None:
-    tokenizer = TextTokenizer.bert_uncased(64)
-    idf = np.zeros(VOCABULARY, np.float32)
-    bees, warm = (tokenizer.ids(word)[1] for word in ("bees", "warm"))
-    idf[[bees, warm]] = 7.5, 2.0
-    found = InferenceFreeQueries(tokenizer, idf).encode(["warm bees, warm bees and more", ""])
+def test_queries_are_the_idf_of_their_stems() -> None:
+    idf = np.zeros(SIZE, np.float32)
+    bee, warm, name = (SPACE.number(stem) for stem in ("bee", "warm", "gruenfeld42"))
+    idf[[bee, warm, name]] = 7.5, 2.0, 9.0
+    queries = InferenceFreeQueries(SPACE, idf)
+    found = queries.encode(["warm bees, warm bee and the Gruenfeld42 more", ""])
     ids, weights = found.row(0)
-    assert dict(zip(ids.tolist(), weights.tolist(), strict=True)) == {bees: 7.5, warm: 2.0}
+    assert dict(zip(ids.tolist(), weights.tolist(), strict=True)) == {bee: 7.5, warm: 2.0, name: 9.0}
     assert bool((np.diff(ids) > 0).all())
     assert len(found) == 2
     assert not len(found.row(1)[0])
+    assert queries.terms("warm bees and more") == [("warm", warm, 2.0), ("bee", bee, 7.5)]
+
+
+def test_columns_are_stems_of_whole_words() -> None:
+    assert SPACE.label(SPACE.number("cell")) == "cell"
+    assert SPACE.label(SPACE.number("gruenfeld42")) is None
+    assert SPACE.numbers("Cells of the cell")[0] == SPACE.numbers("cell")[0]
+    assert set(SPACE.column_of[[0, 100, 101, 102, 103]].tolist()) == {-1}
+    words = {label for label in (SPACE.label(number) for number in range(COLUMNS)) if label}
+    assert len(words) == COLUMNS
+    assert "##ing" not in words
+    assert COLUMNS <= SPACE.number("gruenfeld42") < SIZE
 
 
 def test_a_folder_is_exported_the_same_way_twice_and_checked_when_opened(run: Path, tmp_path: Path) -> None:
@@ -158,7 +202,9 @@ def test_a_folder_is_exported_the_same_way_twice_and_checked_when_opened(run: Pa
     assert np.array_equal(ours[0], theirs[0])
     assert np.array_equal(ours[1].weights, theirs[1].weights)
     query = open_queries(tmp_path / "a").encode(["bees"])
-    assert query.weights.tolist() == pytest.approx([9 * query.ids[0] / (VOCABULARY - 1)])
+    assert query.weights.tolist() == pytest.approx([9 * query.ids[0] / (SIZE - 1)])
+    own_idf = open_queries(tmp_path / "a", idf=np.full(SIZE, 3.0, np.float32))
+    assert own_idf.encode(["bees"]).weights.tolist() == [3.0]
     content = bytearray((tmp_path / "a" / "model.onnx").read_bytes())
     content[-1] ^= 1
     (tmp_path / "a" / "model.onnx").write_bytes(bytes(content))
@@ -168,13 +214,28 @@ def test_a_folder_is_exported_the_same_way_twice_and_checked_when_opened(run: Pa
         open_twin(tmp_path / "nowhere")
 
 
-def test_a_head_that_lacks_a_part_is_refused(run: Path) -> None:
+def test_a_head_that_lacks_a_part_is_refused(run: Path, tmp_path: Path) -> None:
+    parts = {name: value for name, value in arrays().items() if name != "head.bias"}
+    tiny_bert.write_safetensors(tmp_path / "model.safetensors", parts)
+    with pytest.raises(ConfigError, match=r"head\.bias"):
+        SparseHead.fold(SafetensorsBert(tmp_path / "model.safetensors", tiny_bert.SHAPE), "log1p")
     weights = SafetensorsBert(run / "model.safetensors", tiny_bert.SHAPE)
-    with pytest.raises(ConfigError, match=r"head\.gain"):
-        SparseHead.fold({n: weights.vector(n) for n in PARTS if n != "head.gain"}, weights.floats(WORDS), "log1p")
-    head = SparseHead.fold({n: weights.vector(n) for n in PARTS}, weights.floats(WORDS), "log1p")
     with pytest.raises(ConfigError, match="top"):
-        twin_graph(weights, head, "fp32", top=VOCABULARY + 1)
+        twin_graph(weights, SparseHead.fold(weights, "log1p"), "fp32", top=COLUMNS + 1)
+
+
+def test_the_weights_that_probes_liked_best_are_exported(run: Path, tmp_path: Path) -> None:
+    for file in run.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    better = arrays()
+    better["head.own"] = GAINS * 2
+    tiny_bert.write_safetensors(tmp_path / "best.safetensors", better)
+    about = export_twin(tmp_path, tmp_path / "out", shape=tiny_bert.SHAPE, max_length=tiny_bert.POSITIONS)
+    assert about["training"]["weights"] == "best.safetensors"
+    assert TermWeights.from_bytes((tmp_path / "out" / "terms.npz").read_bytes()).gains[-1] == 2 * GAINS[-1]
+    (tmp_path / "idf.npz").unlink()
+    with pytest.raises(ConfigError, match=r"idf\.npz"):
+        export_twin(tmp_path, tmp_path / "out")
 
 
 def test_rows_of_sparse_vectors() -> None:
@@ -203,10 +264,12 @@ def test_the_graph_equals_the_model_that_was_trained(run: Path) -> None:
     with torch.no_grad():
         (batch,) = assemble(table, at, limit=tiny_bert.POSITIONS, pieces=1)
         states, back = twin.states(batch), batch.rows.argsort()
-        dense, sparse = twin.dense(batch, states)[back].numpy(), twin.sparse(batch, states)[back].numpy()
-    ours, rows = encoder(run, "fp32", top=4000).encode_twins(TEXTS)
+        dense, expanded = twin.dense(batch, states)[back].numpy(), twin.expansions(batch, states)[back].numpy()
+    ours, rows = encoder(run, "fp32", top=4000, kept=4000).encode_twins(TEXTS)
     assert np.allclose(ours, dense, atol=2e-5)
-    for number in range(len(TEXTS)):
-        found = np.zeros(VOCABULARY, np.float32)
+    for number, text in enumerate(TEXTS):
+        found = np.zeros(SIZE, np.float32)
         found[rows.row(number)[0]] = rows.row(number)[1]
-        assert np.allclose(found, sparse[number], atol=2e-4)
+        expected = own_part(text)
+        expected[:COLUMNS] += expanded[number]
+        assert np.allclose(found, expected, atol=2e-4)
