@@ -112,13 +112,14 @@ class DenseRetriever:
         self.snapshot = snapshot
         self.encoder = encoder
         self.config = config
-        self._parts: list[tuple[int, VectorReader, VectorSearch, VectorSearch | None]] = []
+        #: First ordinal, vectors, scan and graph (if it is to be used) of each segment that has vectors.
+        self.parts: list[tuple[int, VectorReader, VectorSearch, GraphSearch | None]] = []
         for base, segment in zip(snapshot.bases, snapshot.segments):
             reader = segment.vectors
             if reader is not None and reader.size:
                 flat, start = FlatSearch(reader, int(base)), int(base)
                 graph = GraphSearch(reader, start, config.ef_search) if self._wants_graph(reader) else None
-                self._parts.append((start, reader, flat, graph))
+                self.parts.append((start, reader, flat, graph))
 
     @property
     def name(self) -> str:
@@ -136,14 +137,14 @@ class DenseRetriever:
         asked = as_queries(queries)
         rankings = [Ranking.empty()] * len(asked)
         rows = [i for i, query in enumerate(asked) if k and query.text.strip()]
-        if rows and self._parts:
+        if rows and self.parts:
             vectors = self.encode([asked[i].text for i in rows])
-            for group in self._groups(asked, rows):
+            for group in by_filter(asked, rows):
                 allowed = self.snapshot.allowed(asked[rows[group[0]]].filter)
                 for start in range(0, len(group), BATCH):
                     part = group[start : start + BATCH]
                     for at, ranking in zip(part, self._search(vectors[part], k, allowed)):
-                        rankings[rows[at]] = _finite(ranking)
+                        rankings[rows[at]] = finite(ranking)
         return Run(tuple(rankings), self.snapshot)
 
     def encode(self, texts: Sequence[str]) -> Float32Array:
@@ -180,19 +181,9 @@ class DenseRetriever:
     def _wants_graph(self, reader: VectorReader) -> bool:
         return self.config.kind == "auto" and reader.size >= self.config.graph_from and reader.has_graph
 
-    @staticmethod
-    def _groups(queries: Sequence[Query], rows: Sequence[int]) -> list[list[int]]:
-        """Positions in ``rows`` by filter: each filter is evaluated once."""
-        groups: dict[str | None, list[int]] = {}
-        for at, row in enumerate(rows):
-            condition = queries[row].filter
-            # By their text: as values, the conditions x = 1 and x = true would be equal.
-            groups.setdefault(None if condition is None else str(condition), []).append(at)
-        return list(groups.values())
-
     def _search(self, vectors: Float32Array, k: int, allowed: BoolArray | None) -> list[Ranking]:
         best = [Best(vector, k) for vector in vectors]
-        for base, reader, flat, graph in self._parts:
+        for base, reader, flat, graph in self.parts:
             mask = None if allowed is None else allowed[base : base + reader.size]
             share = 1.0 if mask is None else float(mask.mean())
             if share == 0.0:
@@ -203,7 +194,7 @@ class DenseRetriever:
         return [one.ranking() for one in best]
 
     def _vector(self, ord_: int) -> Float32Array | None:
-        for base, reader, *_ in self._parts:
+        for base, reader, *_ in self.parts:
             if base <= ord_ < base + reader.size:
                 return np.asarray(reader.matrix[ord_ - base])
         return None
@@ -224,7 +215,17 @@ def _check(found: EncoderInfo | None, wanted: EncoderInfo) -> None:
         )
 
 
-def _finite(ranking: Ranking) -> Ranking:
+def by_filter(queries: Sequence[Query], rows: Sequence[int]) -> list[list[int]]:
+    """Positions in ``rows``, which are numbers of queries, by filter: each filter is evaluated once."""
+    groups: dict[str | None, list[int]] = {}
+    for at, row in enumerate(rows):
+        condition = queries[row].filter
+        # By their text: as values, the conditions x = 1 and x = true would be equal.
+        groups.setdefault(None if condition is None else str(condition), []).append(at)
+    return list(groups.values())
+
+
+def finite(ranking: Ranking) -> Ranking:
     """The same ranking.
 
     Raises:

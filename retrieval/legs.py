@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from twindex.indexing.errors import QueryError
 from twindex.indexing.snapshot import Snapshot
 from twindex.retrieval.base import Retriever
 from twindex.retrieval.bm25 import BM25
+from twindex.retrieval.bm25f import FieldRetriever
 from twindex.retrieval.dense import DenseConfig, DenseRetriever
+from twindex.retrieval.dual import DualRetriever
+from twindex.retrieval.expanded import AGGREGATE, ALPHA, FIELD_WEIGHTS, FORM, LEARNED_WEIGHT, Aggregate
+from twindex.retrieval.field_sum import FieldSumRetriever
+from twindex.retrieval.fields import FieldLeg
 from twindex.retrieval.impact import ImpactRetriever
+from twindex.retrieval.impact_fields import ImpactFieldsRetriever
 from twindex.retrieval.lexical import LexicalRetriever
 from twindex.retrieval.options import SearchOptions
 from twindex.retrieval.profile import Role
@@ -20,6 +26,8 @@ from twindex.retrieval.sources import Sources
 from twindex.retrieval.two_phase import TwoPhaseRetriever
 
 Leg = TypeVar("Leg", bound=Retriever)
+#: Weights of the field of generated queries whose legs are kept: each holds 12 bytes a passage.
+REMEMBERED_WEIGHTS: Final = 8
 
 
 class LegMaker:
@@ -45,6 +53,7 @@ class LegMaker:
         self._made: dict[str, Retriever] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
+        self._fields: dict[tuple[str, float], FieldLeg] = {}
 
     @property
     def has_vectors(self) -> bool:
@@ -66,8 +75,32 @@ class LegMaker:
         """
         return self._makers[role](options)
 
+    @property
+    def has_expansions(self) -> bool:
+        """Whether queries were generated for the passages."""
+        return self.snapshot.expansion_info is not None
+
+    def expands(self, options: SearchOptions) -> bool:
+        """Whether a search looks at the generated queries.
+
+        Raises:
+            QueryError: If it must, and there are none.
+        """
+        if options.expansion and not self.has_expansions:
+            raise QueryError(
+                "a search of generated queries in an index without them",
+                expected="an index that was built with expansions",
+                remedy="search it without expansion, or build it again with: twindex index --expansion STORE",
+            )
+        return self.has_expansions and options.expansion is not False
+
     def bm25(self, options: SearchOptions) -> Retriever:
-        """Words, exactly."""
+        """Words, exactly; those of the generated queries as a field beside the text."""
+        form = options.field_form or FORM
+        weight = FIELD_WEIGHTS[form] if options.field_weight is None else options.field_weight
+        if self.expands(options) and weight:
+            kind = FieldRetriever if form == "bm25f" else FieldSumRetriever
+            return self._weighted((form, weight), lambda: kind(self.snapshot, self._bm25, weight))
         return self._once("bm25", lambda: LexicalRetriever(self.snapshot, self._bm25))
 
     def learned(self, options: SearchOptions) -> Retriever:
@@ -77,10 +110,17 @@ class LegMaker:
             leg = self._once("learned, counted", lambda: self._counted(leg))
         if options.prune:
             leg = asked_by(leg, HeavyTerms(leg.encoder, options.prune))
+        weight = LEARNED_WEIGHT if options.field_weight is None else options.field_weight
+        if self.expands(options) and weight:
+            return ImpactFieldsRetriever(leg, weight)  # exact by itself, so that two phases would change nothing
         return TwoPhaseRetriever(leg, options.two_phase) if options.two_phase else leg
 
     def dense(self, options: SearchOptions) -> Retriever:
-        """Meaning."""
+        """Meaning; that of the generated queries from vectors of their own."""
+        alpha = ALPHA if options.alpha is None else options.alpha
+        if self.expands(options) and alpha:
+            aggregate = options.aggregate or AGGREGATE
+            return self._once(f"dual {aggregate}", lambda: self._dual(aggregate)).at(alpha)
         return self._once("dense", self._vectors)
 
     def _impacts(self) -> ImpactRetriever:
@@ -95,6 +135,19 @@ class LegMaker:
     def _counted(self, leg: ImpactRetriever) -> ImpactRetriever:
         counts = document_counts(self.snapshot, leg.encoder.info.vocabulary)
         return asked_by(leg, CountedIdf(leg.encoder, counts, self.snapshot.live_docs))
+
+    def _dual(self, aggregate: Aggregate) -> DualRetriever:
+        self._once("dense", self._vectors)  # says so if there are none
+        return DualRetriever(self.snapshot, self._sources.dense(self.snapshot), self._dense, aggregate=aggregate)
+
+    def _weighted(self, key: tuple[str, float], make: Callable[[], FieldLeg]) -> FieldLeg:
+        """One of the few legs with weights of their own that are remembered: requests may bring any number."""
+        with self._guard:
+            made = self._fields.pop(key, None) or make()
+            self._fields[key] = made
+            while len(self._fields) > REMEMBERED_WEIGHTS:
+                del self._fields[next(iter(self._fields))]
+        return made
 
     def _vectors(self) -> DenseRetriever:
         if not self.has_vectors:

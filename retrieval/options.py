@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Literal, get_args
 
 from twindex.indexing.errors import QueryError
+from twindex.retrieval.expanded import AGGREGATES, FIELD_FORMS, Aggregate, FieldForm
 
 #: Sparse legs of a search: BM25, the learned one, or both fused.
 SparseLegs = Literal["bm25", "learned", "both"]
@@ -35,6 +36,11 @@ class SearchOptions:
     ``idf``: whether the learned leg's query weights are those that the model was trained with, or are counted in the
     index that is searched.
 
+    Of an index with generated queries: ``expansion``: whether they are searched; None = if the index has them.
+    ``field_form`` and ``field_weight``: how they count in the BM25 leg, and how much in it and in the learned leg.
+    ``alpha`` and ``aggregate``: their share in the dense leg, and whether the nearest or the mean stands for them. None
+    = the default of each leg.
+
     Raises:
         QueryError: If a value is out of range.
     """
@@ -44,17 +50,33 @@ class SearchOptions:
     prune: float = 0.0
     two_phase: float = 0.0
     idf: IdfSource = "model"
+    expansion: bool | None = None
+    field_form: FieldForm | None = None
+    field_weight: float | None = None
+    alpha: float | None = None
+    aggregate: Aggregate | None = None
 
     def __post_init__(self) -> None:
         _one_of("sparse", self.sparse, (None, *SPARSE_LEGS))
         _one_of("idf", self.idf, IDF_SOURCES)
         if isinstance(self.rerank, bool) or not isinstance(self.rerank, int) or not 0 <= self.rerank <= MAX_RERANK:
             raise QueryError(f"rerank = {self.rerank!r}", expected=f"a number of hits from 0 to {MAX_RERANK}")
+        self._check_expansion()
         for name in ("prune", "two_phase"):
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if not number or not (math.isfinite(value) and 0 <= value < 1):
                 raise QueryError(f"{name} = {value!r}", expected="a share from 0 (off) to below 1")
+
+    def _check_expansion(self) -> None:
+        _one_of("field_form", self.field_form, (None, *FIELD_FORMS))
+        _one_of("aggregate", self.aggregate, (None, *AGGREGATES))
+        if self.expansion not in (None, True, False):
+            raise QueryError(f"expansion = {self.expansion!r}", expected="true, false, or nothing")
+        if self.field_weight is not None and not (_is_number(self.field_weight) and self.field_weight >= 0):
+            raise QueryError(f"field_weight = {self.field_weight!r}", expected="a finite number of 0 or more")
+        if self.alpha is not None and not (_is_number(self.alpha) and self.alpha <= 1 and self.alpha >= 0):
+            raise QueryError(f"alpha = {self.alpha!r}", expected="a share from 0 (text) to 1 (generated queries)")
 
     def to_dict(self) -> dict[str, Any]:
         """The values that differ from the defaults, for JSON: what a cursor or a report needs."""
@@ -72,6 +94,10 @@ class SearchOptions:
         if odd:
             raise QueryError(f"search options {', '.join(map(repr, odd))}", expected=f"some of {', '.join(known)}")
         return cls(**values)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _one_of(name: str, value: object, choices: tuple[str | None, ...]) -> None:

@@ -12,7 +12,7 @@ k = 100, two cores; 1 to 100 queries), and cannot say which rows tie at the k-th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,19 +177,19 @@ class FlatSearch:
             if mask is not None and not mask.any():
                 continue
             rows, local, mask = _chosen(block, mask)
-            products = _products(queries, rows)
+            rough = products(queries, rows)
             largest = self._norm(start, block)
             for i, one in enumerate(best):
                 error = one.error_of(largest)
-                found = np.flatnonzero(products[i] >= one.floor - error)
+                found = np.flatnonzero(rough[i] >= one.floor - error)
                 if mask is not None:
                     found = found[mask[found]]
-                one.offer(self._base + start + local[found], products[i][found], error)
+                one.offer(self._base + start + local[found], rough[i][found], error)
 
     def _norm(self, start: int, block: Float32Array) -> float:
         known = self._largest.get(start)
         if known is None:
-            known = self._largest[start] = _largest_norm(block)
+            known = self._largest[start] = largest_norm(block)
         return known
 
 
@@ -210,17 +210,7 @@ class GraphSearch:
 
     def collect(self, queries: Float32Array, best: Sequence[Best], allowed: BoolArray | None) -> None:
         """Offers what the graph finds; a query for which it finds too few is scanned."""
-        faiss = load("faiss", purpose="searching the HNSW graph of dense vectors")
-        index = self._reader.graph()
-        k = max(one.k for one in best)
-        depth = max(self._ef or int(index.hnsw.efSearch), k)
-        parameters = faiss.SearchParametersHNSW(efSearch=depth)
-        bitmap = None
-        if allowed is not None:
-            bitmap = np.packbits(allowed, bitorder="little")  # faiss points to it: it must outlive the search
-            parameters = faiss.SearchParametersHNSW(efSearch=depth, sel=faiss.IDSelectorBitmap(bitmap))
-        found: NDArray[Any] = index.search(np.ascontiguousarray(queries), depth, params=parameters)[1]
-        del bitmap
+        found = self._found(queries, max(one.k for one in best), allowed)
         there = self._reader.size if allowed is None else int(np.count_nonzero(allowed))
         for i, one in enumerate(best):
             local = np.sort(found[i][found[i] >= 0])  # -1 stands for "no more"
@@ -229,10 +219,28 @@ class GraphSearch:
                 continue
             one.enter(self._base, self._reader.matrix)
             rows = np.asarray(self._reader.matrix[local])
-            one.offer(self._base + local, exact_scores(rows, one.query), one.error_of(_largest_norm(rows)))
+            one.offer(self._base + local, exact_scores(rows, one.query), one.error_of(largest_norm(rows)))
+
+    def propose(self, query: Float32Array, k: int, allowed: BoolArray | None) -> Int64Array:
+        """What the graph finds for one query, at least k rows if it can: local numbers, ascending."""
+        found = self._found(query[None], k, allowed)[0]
+        return np.sort(found[found >= 0])
+
+    def _found(self, queries: Float32Array, k: int, allowed: BoolArray | None) -> Int64Array:
+        faiss = load("faiss", purpose="searching the HNSW graph of dense vectors")
+        index = self._reader.graph()
+        depth = max(self._ef or int(index.hnsw.efSearch), k)
+        parameters = faiss.SearchParametersHNSW(efSearch=depth)
+        bitmap = None
+        if allowed is not None:
+            bitmap = np.packbits(allowed, bitorder="little")  # faiss points to it: it must outlive the search
+            parameters = faiss.SearchParametersHNSW(efSearch=depth, sel=faiss.IDSelectorBitmap(bitmap))
+        found: Int64Array = index.search(np.ascontiguousarray(queries), depth, params=parameters)[1]
+        del bitmap
+        return found
 
 
-def _products(queries: Float32Array, rows: Float32Array) -> Float32Array:
+def products(queries: Float32Array, rows: Float32Array) -> Float32Array:
     """float32 inner products of each query with each row, float32[queries, rows], however rounded."""
     if len(queries) > FEW_QUERIES:
         return np.asarray(queries @ rows.T)
@@ -247,7 +255,7 @@ def _chosen(block: Float32Array, mask: BoolArray | None) -> tuple[Float32Array, 
     return block, np.arange(len(block), dtype=np.int64), mask
 
 
-def _largest_norm(rows: Float32Array) -> float:
+def largest_norm(rows: Float32Array) -> float:
     """Largest length of a row, or a little more."""
     squares = np.einsum("ij,ij->i", rows, rows)
     return float(np.sqrt(squares.max(initial=0.0).astype(np.float64) * 1.001))

@@ -16,11 +16,12 @@ from typing import Final
 import numpy as np
 
 from twindex.indexing.encoding import SparseRows
+from twindex.indexing.expansion.codes import build_codes
 from twindex.indexing.expansion.layout import FOLDER, QUERY_FILE, QUERY_OFFSET_FILE, QUERY_PTR_FILE, SEPARATOR
 from twindex.indexing.postings import ImpactsBuilder, PostingsBuilder
 from twindex.indexing.tools import BuildTools
 from twindex.indexing.types import Int64Array
-from twindex.indexing.vectors import VectorWriter, build_hnsw
+from twindex.indexing.vectors import VectorWriter
 
 #: Queries that are encoded at once: what a crash can cost, and what is held in memory.
 ENCODED: Final = 4096
@@ -139,8 +140,8 @@ class ExpansionBuilder:
                 self._impacts.finish()
             if self._vectors is not None:
                 self._vectors.finish()
-                if config.encoder is not None and config.vector_kind == "hnsw":
-                    build_hnsw(self._folder, config.encoder.dim, config.hnsw)
+                if config.encoder is not None:
+                    build_codes(self._folder, config.encoder.dim)
 
     def abandon(self) -> None:
         """Stops without completing the files."""

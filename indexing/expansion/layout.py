@@ -10,5 +10,7 @@ FOLDER: Final = "x"
 QUERY_FILE: Final = "q.dat"
 QUERY_OFFSET_FILE: Final = "q.off"
 QUERY_PTR_FILE: Final = "q.ptr"
+#: Codes that propose the nearest queries.
+CODE_FILE: Final = "codes.faiss"
 #: Between a passage's queries where they are analysed or encoded as one text: no analyzer joins words across it.
 SEPARATOR: Final = "\n"

@@ -9,11 +9,12 @@ import numpy as np
 
 from twindex.indexing.config import IndexConfig
 from twindex.indexing.expansion.building import ENCODED, QueryWriter
+from twindex.indexing.expansion.codes import build_codes
 from twindex.indexing.expansion.layout import FOLDER
 from twindex.indexing.expansion.reader import ExpansionReader
 from twindex.indexing.postings import merge_impacts, merge_postings
 from twindex.indexing.types import BoolArray
-from twindex.indexing.vectors import VectorWriter, build_hnsw
+from twindex.indexing.vectors import VectorWriter
 
 
 def merge_expansions(
@@ -37,8 +38,7 @@ def merge_expansions(
     writer.finish()
     if config.encoder is not None:
         _merge_vectors(readers, keep, folder, config.encoder.dim)
-        if config.vector_kind == "hnsw":
-            build_hnsw(folder, config.encoder.dim, config.hnsw)
+        build_codes(folder, config.encoder.dim)
 
 
 def _merge_vectors(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
 from twindex.indexing.errors import CorruptIndexError
-from twindex.indexing.expansion.layout import FOLDER, QUERY_FILE, QUERY_OFFSET_FILE, QUERY_PTR_FILE
+from twindex.indexing.expansion.codes import Codes
+from twindex.indexing.expansion.layout import CODE_FILE, FOLDER, QUERY_FILE, QUERY_OFFSET_FILE, QUERY_PTR_FILE
 from twindex.indexing.postings import ImpactReader, PostingsReader
 from twindex.indexing.postings.layout import IMPACT_FACTS_FILE
 from twindex.indexing.postings.reader import corrupt, mapped
@@ -34,6 +36,7 @@ class ExpansionReader:
         self.folder = segment / FOLDER
         self.size = size
         self._dim = dim
+        self._code_lock = Lock()
         pointers: UInt64Array = mapped(self.folder / QUERY_PTR_FILE, "<u8")
         self.ptr: Int64Array = pointers.astype(np.int64)
         self._offsets: UInt64Array = mapped(self.folder / QUERY_OFFSET_FILE, "<u8")
@@ -93,6 +96,24 @@ class ExpansionReader:
         if self._dim is None or not (self.folder / VECTOR_FILE).exists():
             return None
         return VectorReader(self.folder, self._dim, size=self.count)
+
+    @property
+    def has_codes(self) -> bool:
+        """Whether there are codes of the vectors."""
+        return self._dim is not None and (self.folder / CODE_FILE).is_file()
+
+    def codes(self) -> Codes:
+        """The codes of the vectors, loaded once and shared by threads; only where :attr:`has_codes`.
+
+        Raises:
+            CorruptIndexError: If they cannot be read, or are those of other vectors.
+        """
+        with self._code_lock:
+            return self._codes
+
+    @cached_property
+    def _codes(self) -> Codes:
+        return Codes(self.folder, size=self.count, dim=self._dim or 0)
 
     def _same(self, found: int, what: str) -> None:
         if found != self.size:

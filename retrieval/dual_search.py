@@ -1,0 +1,309 @@
+"""The two sets of vectors of one segment, searched together: the texts, and the queries generated for them.
+
+A scan multiplies every row. For single queries over many generated ones there is a quicker way, the threshold
+algorithm: the nearest generated queries are *proposed* (see :mod:`twindex.indexing.expansion.codes`), the text scores
+of all passages are scanned, and a passage none of whose queries was proposed can have at most the score that it would
+have with the last proposed one. Only passages that could still be among the best are then looked at in full.
+So nothing but a generated query that was not proposed although it is nearer can be missed.
+
+Source: R. Fagin, A. Lotem, M. Naor, "Optimal Aggregation Algorithms for Middleware", 2003 (the threshold algorithm).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twindex.indexing.expansion.codes import Codes
+from twindex.indexing.expansion.reader import ExpansionReader
+from twindex.indexing.types import BoolArray, Float32Array, Int64Array
+from twindex.indexing.vectors import VectorReader
+from twindex.retrieval.vector_search import (
+    BLOCK_ROWS,
+    FEW_QUERIES,
+    UNIT,
+    Best,
+    GraphSearch,
+    exact_scores,
+    largest_norm,
+    products,
+)
+
+#: Proposed queries for each passage that is wanted, and in any case.
+PROPOSED_EACH: Final = 20
+PROPOSED_LEAST: Final = 600
+#: With more than this share of all generated queries proposed, a scan is as quick.
+PROPOSED_SHARE: Final = 0.2
+
+
+def fused_score(text: Float32Array | np.float32, queries: Float32Array | np.float32, alpha: float) -> Float32Array:
+    """``(1 - alpha) text + alpha queries`` in float64, rounded once to float32."""
+    wide = (1.0 - alpha) * np.asarray(text, np.float64) + alpha * np.asarray(queries, np.float64)
+    return wide.astype(np.float32)
+
+
+class DualBest(Best):
+    """The k best passages for one query under both indexes.
+
+    Args:
+        query: The query's vector, float32[dim].
+        k: How many are wanted, at least 1.
+        alpha: Share of the generated queries.
+    """
+
+    def __init__(self, query: Float32Array, k: int, alpha: float) -> None:
+        super().__init__(query, k)
+        self.alpha = alpha
+        self._parts: list[DualPart] = []
+
+    def error_of(self, largest: float) -> float:
+        """Both products are off by so much at most; joining them in float32 adds a little."""
+        return super().error_of(largest) + 8 * UNIT * self.norm * largest
+
+    def enter_part(self, part: DualPart) -> None:
+        """Says that the next rows are those of the part."""
+        self._parts.append(part)
+
+    def _exact(self, ords: Int64Array) -> Float32Array:
+        out = np.empty(len(ords), np.float32)
+        for part in self._parts:
+            start, end = np.searchsorted(ords, [part.base, part.base + part.size])
+            if start < end:
+                out[start:end] = part.fused(self.query, ords[start:end] - part.base, self.alpha)
+        return out
+
+
+class DualPart:
+    """One segment. Safe for threads.
+
+    Args:
+        text: Vectors of its passages.
+        expansion: Its generated queries, with vectors.
+        base: Its first ordinal.
+        aggregate: "max" or "mean": what stands for the queries of a passage.
+        proposes: Whether codes may propose the generated queries to look at, where there are codes.
+        graph: What proposes texts; None = all are scanned.
+    """
+
+    def __init__(
+        self,
+        text: VectorReader,
+        expansion: ExpansionReader,
+        base: int,
+        *,
+        aggregate: str,
+        proposes: bool = True,
+        graph: GraphSearch | None = None,
+    ) -> None:
+        self.base = base
+        self.size = text.size
+        self.expansion = expansion
+        self._mean = aggregate == "mean"
+        self._text = text.matrix
+        vectors = expansion.vectors
+        self._queries: Float32Array = vectors.matrix if vectors is not None else np.empty((0, text.dim), np.float32)
+        self._ptr = expansion.ptr
+        self._counts = expansion.counts
+        self._proposes = proposes and not self._mean and expansion.has_codes
+        self._graph = graph
+        self._largest: dict[int, float] = {}
+
+    def rows(self, local: int) -> Float32Array:
+        """Vectors of a passage's generated queries: float32[n, dim]."""
+        return np.asarray(self._queries[self._ptr[local] : self._ptr[local + 1]])
+
+    def collect(self, queries: Float32Array, best: Sequence[DualBest], allowed: BoolArray | None) -> None:
+        """Offers to ``best[i]`` the passages that belong to its k best for query i.
+
+        Shapes: queries float32[n, dim]; allowed bool[size], None = all.
+        """
+        for one in best:
+            one.enter_part(self)
+        depth = max(PROPOSED_LEAST, PROPOSED_EACH * max(one.k for one in best))
+        few = len(queries) <= FEW_QUERIES and depth <= PROPOSED_SHARE * len(self._queries)
+        if not (few and self._proposes):
+            self._scan(queries, best, allowed)
+            return
+        for query, one in zip(queries, best):
+            self._propose(self.expansion.codes(), query, one, depth, allowed)
+
+    # ---------------------------------------------------------------- exact scores of single passages
+
+    def fused(self, query: Float32Array, locals_: Int64Array, alpha: float) -> Float32Array:
+        """Exact scores: float32[n].
+
+        Shapes: query float32[dim]; locals_ int64[n], ascending.
+        """
+        text = exact_scores(np.asarray(self._text[locals_]), query)
+        there = self._counts[locals_] > 0
+        out = text.copy()
+        if there.any():
+            out[there] = fused_score(text[there], self.exact(query, locals_[there]), alpha)
+        return out
+
+    def exact(self, query: Float32Array, locals_: Int64Array) -> Float32Array:
+        """The exact share of the generated queries of passages that have some: float32[n]."""
+        if self._mean:
+            return exact_scores(self._means[locals_], query)
+        rows, starts, counts = self._gathered(locals_)
+        rough = rows @ query
+        # The greatest exact product belongs to a row whose rough product is within twice the error of the greatest.
+        error = 2 * Best(query, 1).error_of(largest_norm(rows))
+        near = np.flatnonzero(rough >= np.repeat(np.maximum.reduceat(rough, starts), counts) - error)
+        out = np.full(len(locals_), -np.inf, np.float32)
+        np.maximum.at(out, np.searchsorted(starts, near, side="right") - 1, exact_scores(rows[near], query))
+        return out
+
+    @cached_property
+    def _means(self) -> Float32Array:
+        """The mean of each passage's vectors, of the length that vectors have; zeros where there are none."""
+        out = np.zeros((self.size, self._text.shape[1]), np.float32)
+        for start, stop in self._blocks():
+            rows = np.asarray(self._queries[self._ptr[start] : self._ptr[stop]], np.float64)
+            there = np.flatnonzero(self._counts[start:stop])
+            if len(there):
+                sums = np.add.reduceat(rows, self._ptr[start:stop][there] - self._ptr[start], axis=0)
+                norms = np.sqrt((sums**2).sum(axis=1, keepdims=True))
+                lengths = np.sqrt((rows**2).sum(axis=1))
+                mean = np.add.reduceat(lengths, self._ptr[start:stop][there] - self._ptr[start])
+                mean /= self._counts[start:stop][there]
+                out[start + there] = sums / np.maximum(norms, 1e-30) * mean[:, None]
+        return out
+
+    # ---------------------------------------------------------------- every row
+
+    def _blocks(self) -> Iterator[tuple[int, int]]:
+        """Ranges of passages with so many rows that they are worth a product, and not so many that they fill memory."""
+        start = 0
+        while start < self.size:
+            stop = int(np.searchsorted(self._ptr, self._ptr[start] + BLOCK_ROWS, side="right")) - 1
+            stop = min(max(stop, start + 1), start + BLOCK_ROWS, self.size)
+            yield start, stop
+            start = stop
+
+    def _scan(self, queries: Float32Array, best: Sequence[DualBest], allowed: BoolArray | None) -> None:
+        for start, stop in self._blocks():
+            mask = None if allowed is None else allowed[start:stop]
+            if mask is not None and not mask.any():
+                continue
+            local = np.arange(start, stop) if mask is None else start + np.flatnonzero(mask)
+            text = np.asarray(self._text[start:stop])
+            text = text if mask is None else text[mask]
+            found = products(queries, text)
+            there, shares, largest = self._shares(queries, start, stop, local)
+            largest = max(largest, self._norm(start, text, whole=mask is None))
+            for i, one in enumerate(best):
+                scores = found[i]
+                a = np.float32(one.alpha)
+                scores[there] = (np.float32(1) - a) * scores[there] + a * shares[i]
+                error = one.error_of(largest)
+                kept = np.flatnonzero(scores >= one.floor - error)
+                one.offer(self.base + local[kept], scores[kept], error)
+
+    def _shares(
+        self, queries: Float32Array, start: int, stop: int, local: Int64Array
+    ) -> tuple[Int64Array, Float32Array, float]:
+        """Shares of the generated queries of a block's passages: which have some, the shares, the largest norm.
+
+        Shapes: int64[m], places in ``local``; float32[queries, m].
+        """
+        there = np.flatnonzero(self._counts[local])
+        if not len(there):
+            return there, np.empty((len(queries), 0), np.float32), 0.0
+        if self._mean:
+            rows = self._means[local[there]]
+            return there, products(queries, rows), largest_norm(rows)
+        if len(local) == stop - start:
+            counts = self._counts[local[there]]
+            begins = np.cumsum(counts) - counts
+            rows = np.asarray(self._queries[self._ptr[start] : self._ptr[stop]])
+        else:
+            rows, begins, _ = self._gathered(local[there])
+        return there, np.maximum.reduceat(products(queries, rows), begins, axis=1), largest_norm(rows)
+
+    def _norm(self, start: int, text: Float32Array, *, whole: bool) -> float:
+        if not whole:
+            return largest_norm(text)
+        known = self._largest.get(start)
+        if known is None:
+            known = self._largest[start] = largest_norm(text)
+        return known
+
+    # ---------------------------------------------------------------- proposals first
+
+    def _propose(self, codes: Codes, query: Float32Array, one: DualBest, depth: int, allowed: BoolArray | None) -> None:
+        """The threshold algorithm, with what the codes propose as one list and the text scores as the other."""
+        numbers = codes.propose(query, depth)
+        owners, rows = self.expansion.owners[numbers], np.asarray(self._queries[numbers])
+        rough = rows @ query
+        starts = np.flatnonzero(np.diff(owners, prepend=-1))
+        seen = owners[starts]
+        there, a = self._counts > 0, np.float32(one.alpha)
+        text, certain = self._text_scores(query, one.k, seen, allowed)
+        # Of passages that were not proposed: as high as can be. Those without queries are known by their text.
+        scores = np.where(there, (1 - a) * text + a * rough.min(), text)
+        scores[seen] = (1 - a) * text[seen] + a * np.maximum.reduceat(rough, starts)
+        known = certain & ~there
+        known[seen] = True
+        error = one.error_of(max(self._text_norm, largest_norm(rows)))
+        sure = known if allowed is None else known & allowed
+        if np.count_nonzero(sure) < one.k:
+            self._scan(query[None], [one], allowed)
+            return
+        floor = max(one.floor, _kth(scores[sure], one.k) - 2 * error) - error
+        may = (scores >= floor) & certain if allowed is None else (scores >= floor) & certain & allowed
+        unknown = np.flatnonzero(may & ~known)
+        if self._counts[unknown].sum() > PROPOSED_SHARE * len(self._queries):
+            self._scan(query[None], [one], allowed)
+            return
+        if len(unknown):
+            scores[unknown] = (1 - a) * text[unknown] + a * self._nearest(query, unknown)
+            may[unknown] = scores[unknown] >= floor
+        local = np.flatnonzero(may)
+        one.offer(self.base + local, scores[local], error)
+
+    def _text_scores(
+        self, query: Float32Array, k: int, seen: NDArray[np.int32], allowed: BoolArray | None
+    ) -> tuple[Float32Array, BoolArray]:
+        """Rough products with the passages, and of which they are certain: float32[size], bool[size].
+
+        Without a graph of the texts, all are. With one, what it proposes and what ``seen`` names; for the others stands
+        the lowest that it proposed.
+        """
+        if self._graph is None:
+            out = np.empty(self.size, np.float32)
+            for start in range(0, self.size, BLOCK_ROWS):
+                block = np.asarray(self._text[start : start + BLOCK_ROWS])
+                out[start : start + BLOCK_ROWS] = products(query[None], block)[0]
+            return out, np.ones(self.size, np.bool_)
+        local = np.union1d(self._graph.propose(query, k, allowed), seen)
+        scores = np.asarray(self._text[local]) @ query
+        out, certain = np.full(self.size, scores.min(initial=1.0), np.float32), np.zeros(self.size, np.bool_)
+        out[local], certain[local] = scores, True
+        return out, certain
+
+    def _nearest(self, query: Float32Array, locals_: Int64Array) -> Float32Array:
+        """The greatest rough product of each passage's generated queries: float32[n]."""
+        rows, starts, _ = self._gathered(locals_)
+        return np.maximum.reduceat(rows @ query, starts)
+
+    def _gathered(self, locals_: Int64Array) -> tuple[Float32Array, Int64Array, Int64Array]:
+        """Vectors of the generated queries of passages that have some, where each passage's begin, and their counts."""
+        counts = self._counts[locals_]
+        starts = np.cumsum(counts) - counts
+        numbers = np.repeat(self._ptr[locals_] - starts, counts) + np.arange(int(counts.sum()))
+        return np.asarray(self._queries[numbers]), starts, counts
+
+    @cached_property
+    def _text_norm(self) -> float:
+        starts = range(0, self.size, BLOCK_ROWS)
+        return max((largest_norm(np.asarray(self._text[s : s + BLOCK_ROWS])) for s in starts), default=0.0)
+
+
+def _kth(scores: NDArray[np.float32], k: int) -> float:
+    """The k-th greatest; minus infinity if there are fewer."""
+    return float(np.partition(scores, len(scores) - k)[len(scores) - k]) if len(scores) >= k else -np.inf
