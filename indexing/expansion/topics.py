@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -138,18 +139,16 @@ class TopicModel:
 
     def documents(self, texts: Sequence[str]) -> list[DocumentTopics]:
         """The topics of texts."""
-        found = [[words(sentence) for sentence in split(text, self.config.sentences)] for text in texts]
-        rows = self.space.of([sentence for sentences in found for sentence in sentences])
-        text_of = np.repeat(np.arange(len(found), dtype=np.int32), [len(sentences) for sentences in found])
-        rows = with_context(rows, text_of, self.config.context)
-        label, share = self._shares(rows)
-        result: list[DocumentTopics] = []
-        at = 0
-        for sentences in found:
-            span = slice(at, at + len(sentences))
-            result.append(_document(label[span], share[span]))
-            at = span.stop
-        return result
+        sentences = [split(text, self.config.sentences) for text in texts]
+        label, share = self._shares(self._rows(sentences))
+        edges = np.cumsum([0, *map(len, sentences)]).tolist()
+        return [_document(label[low:high], share[low:high]) for low, high in pairwise(edges)]
+
+    def nearest_topics(self, sentences: Sequence[Sequence[str]]) -> list[tuple[int, float]]:
+        """Nearest topic (-1 = none) and cosine of each sentence; the sentences are given text by text."""
+        found = nearest(self._rows(sentences), self.centres)
+        label = np.where(found.cosine >= self.threshold, found.label, -1)
+        return list(zip(label.tolist(), found.cosine.tolist()))
 
     def is_phrase(self, phrase: str) -> bool:
         """Whether the phrase is a word, or a pair that the collection has at least three times."""
@@ -186,13 +185,20 @@ class TopicModel:
         digest.update(json.dumps([[topic.words, topic.label] for topic in self.topics]).encode())
         return digest.hexdigest()
 
+    def _rows(self, sentences: Sequence[Sequence[str]]) -> Int8Array:
+        """Vectors of the sentences of all texts, each drawn to its text."""
+        rows = self.space.of([words(sentence) for text in sentences for sentence in text])
+        text_of = np.repeat(np.arange(len(sentences), dtype=np.int32), [len(text) for text in sentences])
+        return with_context(rows, text_of, self.config.context)
+
     def _shares(self, rows: Int8Array) -> tuple[Int32Array, Float32Array]:
         """The nearest topics of each sentence and its share in each: int32[n, m], float32[n, m]."""
         width = min(SHARED, len(self.centres))
         cosine = dots(rows, self.centres) / norms(self.centres)[None, :] / norms(rows)[:, None]
         label = np.argsort(-cosine, axis=1, kind="stable")[:, :width].astype(np.int32)
         near = np.take_along_axis(cosine, label.astype(np.int64), axis=1)
-        pull = np.where(near >= self.threshold, np.exp((near - near[:, :1]) * np.float32(SHARPNESS)), 0)
+        in_reach = (near >= self.threshold) & rows.any(axis=1, keepdims=True)
+        pull = np.where(in_reach, np.exp((near - near[:, :1]) * np.float32(SHARPNESS)), 0)
         total = pull.sum(axis=1, keepdims=True)
         return label, (pull / np.where(total > 0, total, 1)).astype(np.float32)
 
