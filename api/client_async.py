@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, Unpack
 
 import httpx
 
@@ -19,6 +19,7 @@ from twindex.api.client_calls import (
     Call,
     Calls,
     Condition,
+    Legs,
     Mode,
     Page,
     Retry,
@@ -70,9 +71,10 @@ class AsyncClient:
         highlight: bool = False,
         fusion: Mapping[str, Any] | None = None,
         cursor: str | None = None,
+        **legs: Unpack[Legs],
     ) -> Page:
         """One page of hits."""
-        options = {"mode": mode, "filter": filter, "explain": explain, "highlight": highlight, "fusion": fusion}
+        options = {"mode": mode, "filter": filter, "explain": explain, "highlight": highlight, "fusion": fusion, **legs}
         return Page.of(await self._send(self._calls.search(index, query, k, cursor, options)))
 
     async def pages(self, query: str, **options: Any) -> AsyncIterator[Page]:

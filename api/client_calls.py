@@ -7,7 +7,7 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, TypedDict
 from urllib.parse import quote
 
 import httpx
@@ -67,6 +67,16 @@ class Call:
     json: Any = None
     content: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Legs(TypedDict, total=False):
+    """How the legs of a search are run; what is left out is decided by the index and the server's profile."""
+
+    sparse: Literal["bm25", "learned", "both"]
+    rerank: int
+    prune: float
+    two_phase: float
+    idf: Literal["model", "index"]
 
 
 @dataclass(frozen=True, slots=True)

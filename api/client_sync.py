@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import httpx
 
@@ -18,6 +18,7 @@ from twindex.api.client_calls import (
     Call,
     Calls,
     Condition,
+    Legs,
     Mode,
     Page,
     Retry,
@@ -69,9 +70,10 @@ class Client:
         highlight: bool = False,
         fusion: Mapping[str, Any] | None = None,
         cursor: str | None = None,
+        **legs: Unpack[Legs],
     ) -> Page:
         """One page of hits."""
-        options = {"mode": mode, "filter": filter, "explain": explain, "highlight": highlight, "fusion": fusion}
+        options = {"mode": mode, "filter": filter, "explain": explain, "highlight": highlight, "fusion": fusion, **legs}
         return Page.of(self._send(self._calls.search(index, query, k, cursor, options)))
 
     def pages(self, query: str, **options: Any) -> Iterator[Page]:

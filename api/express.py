@@ -59,11 +59,15 @@ def _answer(scope: Scope, name: str | None, body: bytes) -> bytes | None:
     """The response; None = the route must be asked."""
     context: Context = scope["app"].state.context
     served = context.catalog.peek(name if name is not None else context.catalog.place.default)
-    if served is None or not served.quick or len(body) > MAX_BODY:
+    if served is None or not served.pace.quick or len(body) > MAX_BODY:
         return None
     try:
         request = SearchRequest.model_validate_json(body)
-        if not is_light(request) or not scope["twindex.caller"].allows("read", served.name):
+        if (
+            not is_light(request)
+            or not served.quick(request.sparse)
+            or not scope["twindex.caller"].allows("read", served.name)
+        ):
             return None
         with context.stage("search"):
             data = run_search(served, request)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from twindex.indexing.filters import Filter, filter_from_dict, parse_filter
+from twindex.retrieval.options import MAX_RERANK, IdfSource, SearchOptions, SparseLegs
 from twindex.retrieval.profile import Recipe
 
 Mode = Literal["hybrid", "sparse", "dense"]
@@ -46,7 +47,31 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class SearchOptions(Body):
+class LegOptions(Body):
+    """How the legs of a search are run; what is left out is decided by the index and the server's profile."""
+
+    sparse: SparseLegs | None = Field(
+        default=None, description="Which sparse legs: words as they are, the learned expansions, or both fused."
+    )
+    rerank: Whole = Field(
+        default=0, ge=0, le=MAX_RERANK, description="How many of the best hits a reranker orders anew; 0 = none."
+    )
+    prune: float = Field(
+        default=0.0, ge=0, lt=1, description="Learned query terms below this share of the heaviest are left out."
+    )
+    two_phase: float = Field(
+        default=0.0, ge=0, lt=1, description="Learned query terms below this share are looked at late; still exact."
+    )
+    idf: IdfSource = Field(
+        default="model", description="Whether learned query weights are the model's, or counted in the index."
+    )
+
+    def options(self) -> SearchOptions:
+        """The same for the engine."""
+        return SearchOptions(self.sparse, self.rerank, self.prune, self.two_phase, self.idf)
+
+
+class SearchBody(LegOptions):
     """What one query and a batch of them share."""
 
     k: Whole = Field(default=10, ge=0, le=MAX_K, description="How many hits; with a cursor, how many more.")
@@ -57,20 +82,20 @@ class SearchOptions(Body):
     fusion: FusionBody = None
 
 
-class SearchRequest(SearchOptions):
+class SearchRequest(SearchBody):
     """One query."""
 
     query: str = Field(description="What to look for. Empty finds nothing.", examples=["how to read a csv file"])
     cursor: str | None = Field(default=None, max_length=200, description="The cursor of the page before.")
 
 
-class BatchRequest(SearchOptions):
+class BatchRequest(SearchBody):
     """Many queries at once."""
 
     queries: list[str] = Field(min_length=1, description="What to look for.", examples=[["read a csv", "parse a date"]])
 
 
-class AnswerRequest(Body):
+class AnswerRequest(LegOptions):
     """One question."""
 
     question: str = Field(min_length=1, description="What to answer.", examples=["How do I read a csv file?"])
@@ -110,7 +135,8 @@ class SearchResponse(BaseModel):
     hits: list[HitBody]
     took_ms: float
     cursor: str | None = Field(default=None, description="For the next page; null after the last one.")
-    fusion: dict[str, Any] | None = Field(default=None, description="How the legs of a hybrid search were fused.")
+    fusion: dict[str, Any] | None = Field(default=None, description="How the legs of a search were fused.")
+    reranked: dict[str, Any] | None = Field(default=None, description="Which reranker ordered how many hits.")
     notes: list[str] | None = None
 
 

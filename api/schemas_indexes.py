@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field
 
 from twindex.api.schemas import OPEN, Body, FilterBody
 from twindex.indexing.encoders.resolve import DEFAULT_ENCODER
+
+#: Names of encoders: models that are installed, never paths.
+ENCODER_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.:@-]*(/[A-Za-z0-9][A-Za-z0-9_.:@-]*)?$"
 
 
 class CreateIndex(Body):
@@ -17,8 +20,14 @@ class CreateIndex(Body):
     encoder: str = Field(
         default=DEFAULT_ENCODER,
         max_length=200,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@-]*(/[A-Za-z0-9][A-Za-z0-9_.:@-]*)?$",
+        pattern=ENCODER_NAME,
         description="Name of an encoder that is installed on the server; none makes a sparse index.",
+    )
+    sparse_encoder: str = Field(
+        default="none",
+        max_length=200,
+        pattern=ENCODER_NAME,
+        description="Name of a sparse encoder for a learned leg beside the words; none leaves it out.",
     )
     analyzer: str = Field(default="english", max_length=64, description="Analyzer of the sparse leg.")
     chunk: str = Field(
@@ -55,6 +64,7 @@ class IndexBody(BaseModel):
     segments: int
     bytes: int
     modes: list[Literal["hybrid", "sparse", "dense"]]
+    legs: list[Literal["bm25", "learned", "dense"]] = Field(description="What it can be searched by.")
     settings: dict[str, Any]
     fields: dict[str, list[str]] = Field(description="Fields that filters may name, each with its kinds of values.")
     writes: dict[str, Any] = Field(description="Sequence numbers of the last acknowledged and last visible write.")

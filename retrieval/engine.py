@@ -16,7 +16,9 @@ from types import TracebackType
 
 import numpy as np
 
+from twindex.indexing.encoders.cross_encoder import resolve_reranker
 from twindex.indexing.encoders.resolve import resolve_encoder
+from twindex.indexing.encoders.resolve_sparse import resolve_sparse_encoder
 from twindex.indexing.encoding import Encoder, PairScorer, SparseEncoder
 from twindex.indexing.errors import IndexError_, UsageError
 from twindex.indexing.filters import Filter, parse_filter
@@ -67,6 +69,8 @@ class Searcher:
         dense: DenseConfig = DenseConfig(),  # noqa: B008 - frozen
         reranker: Reranker | PairScorer | str | None = None,
         find_encoder: Callable[[str], Encoder] = resolve_encoder,
+        find_sparse_encoder: Callable[[str], SparseEncoder] = resolve_sparse_encoder,
+        find_reranker: Callable[[str], PairScorer] = resolve_reranker,
     ) -> Searcher:
         """The newest commit of an index.
 
@@ -80,6 +84,8 @@ class Searcher:
             reranker: What searches with ``rerank`` use: a reranker, something that scores pairs of texts, or a name;
                 None = the house's own, found at its first use.
             find_encoder: From the encoder's name to the encoder, where none is given.
+            find_sparse_encoder: The same for the learned-sparse leg.
+            find_reranker: The same for the reranker.
 
         Raises:
             IndexError_: If there is no index, or it is not usable.
@@ -87,7 +93,7 @@ class Searcher:
             FingerprintError: If an encoder is not that of the index.
         """
         chosen = DEFAULT if profile is None else profile if isinstance(profile, Profile) else Profile.load(profile)
-        sources = Sources(encoder, sparse_encoder, reranker, find_encoder)
+        sources = Sources(encoder, sparse_encoder, reranker, find_encoder, find_sparse_encoder, find_reranker)
 
         def view() -> View:
             snapshot = Snapshot.open(path)

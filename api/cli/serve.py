@@ -28,7 +28,7 @@ from twindex.api.service.workers import Workers, end_with_parent, listen
 from twindex.api.tracing import Traces
 from twindex.indexing.errors import ConfigError, UsageError
 from twindex.indexing.optional import available
-from twindex.retrieval.fast import kernels
+from twindex.retrieval.fast_room import kernels
 
 #: Names of this machine for itself.
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")

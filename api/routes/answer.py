@@ -40,12 +40,13 @@ EVENTS = {
 async def answer(body: AnswerRequest, request: Request, served: ReadIndex, context: ContextDep) -> Response:
     """An answer drawn from the index, each sentence bound to the span that supports it."""
     condition = to_filter(body.filter)
+    engine = served.answering(body.options())
     if body.stream or "text/event-stream" in request.headers.get("accept", ""):
         context.slow.admit()
-        events = answer_events(served.answers, context.slow, body)
+        events = answer_events(engine, context.slow, body)
         return StreamingResponse(events, media_type="text/event-stream", headers=SSE_HEADERS)
     with context.stage("answer"):
-        found = await context.slow.run(served.answers.answer, body.question, k=body.k, mode=body.mode, filter=condition)
+        found = await context.slow.run(engine.answer, body.question, k=body.k, mode=body.mode, filter=condition)
     return Response(to_json(found.to_dict()), media_type="application/json")
 
 

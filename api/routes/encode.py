@@ -78,7 +78,7 @@ def encoder_of(served: ServedIndex) -> Encoder:
     info = served.searcher.snapshot.encoder_info
     if info is None:
         raise QueryError(f"index {served.name!r} has no vectors", expected="an index that was made with an encoder")
-    encoder = served.encoders.of(info)
+    encoder = served.encoders.named(info.name)
     served.searcher.snapshot.check_encoder(encoder)
     return encoder
 

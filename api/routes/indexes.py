@@ -106,6 +106,7 @@ def described(served: ServedIndex) -> dict[str, Any]:
             "segments": len(snapshot.segments),
             "bytes": sum(file.bytes for entry in snapshot.manifest.segments for file in entry.files),
             "modes": ["hybrid", "sparse", "dense"] if config.encoder else ["sparse"],
+            "legs": ["bm25", *(["learned"] if config.sparse_encoder else []), *(["dense"] if config.encoder else [])],
             "settings": config.to_dict(),
             "fields": dict(sorted(fields.items())),
             "writes": served.status(),
@@ -115,15 +116,17 @@ def described(served: ServedIndex) -> dict[str, Any]:
 def _create(context: Context, body: CreateIndex) -> tuple[ServedIndex, bool]:
     try:
         encoder = None if body.encoder == "none" else context.encoders.named(body.encoder).info
+        sparse = None if body.sparse_encoder == "none" else context.encoders.sparse(body.sparse_encoder).info
     except MissingError as error:
         raise ConfigError(
-            f"encoder {body.encoder!r}, which this server does not have",
-            expected="one that is installed, hashing:DIM, or none",
-            remedy="install its model on the server",
+            f"encoders {body.encoder!r} and {body.sparse_encoder!r}, which this server does not have both",
+            expected="some that are installed, hashing:DIM, sparse-hashing:VOCABULARY, or none",
+            remedy="install the model on the server",
         ) from error
     config = IndexConfig(
         analyzer=get_analyzer(body.analyzer).name,
         encoder=encoder,
+        sparse_encoder=sparse,
         chunking=ChunkConfig.parse(body.chunk),
         vector_kind=body.vectors,
     )

@@ -77,6 +77,8 @@ def is_light(body: SearchRequest) -> bool:
         and not (body.explain or body.highlight)
         and body.filter is None
         and body.fusion is None
+        and not body.rerank
+        and body.sparse in (None, "bm25")
     )
 
 
@@ -100,6 +102,7 @@ def _run_search(served: ServedIndex, body: SearchRequest) -> bytes:
         filter=to_filter(body.filter),
         start=start,
         recipe=to_recipe(body.fusion),
+        options=body.options(),
     ) as (found,):
         plain = result_of(found, k=body.k, explain=body.explain, highlight=body.highlight)
         more = len(found.ranking) > body.k > 0 and start + body.k < DEPTH
@@ -115,7 +118,12 @@ def run_batch(served: ServedIndex, body: BatchRequest) -> bytes:
     """The response to many queries, as JSON."""
     started = time.perf_counter()
     with served.searcher.ranked(
-        body.queries, k=body.k, mode=body.mode, filter=to_filter(body.filter), recipe=to_recipe(body.fusion)
+        body.queries,
+        k=body.k,
+        mode=body.mode,
+        filter=to_filter(body.filter),
+        recipe=to_recipe(body.fusion),
+        options=body.options(),
     ) as found:
         plain = [result_of(one, k=body.k, explain=body.explain, highlight=body.highlight) for one in found]
     took = 1000 * (time.perf_counter() - started)
@@ -132,4 +140,5 @@ def _identity(served: ServedIndex, body: SearchRequest) -> dict[str, Any]:
         "mode": body.mode,
         "filter": body.filter,
         "fusion": body.fusion,
+        **body.options().to_dict(),
     }

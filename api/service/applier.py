@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from twindex.api.service.applied import Applied
-from twindex.api.service.apply import EncoderOf, Refused, apply_records, merge_if_many
+from twindex.api.service.apply import EncodersOf, Refused, apply_records, merge_if_many
 from twindex.api.service.records import Record
 from twindex.api.service.tail import LogTail
 from twindex.api.service.wal import WriteLog
@@ -43,7 +43,7 @@ class Applier:
     Args:
         path: The index.
         write_log: Its log.
-        encoder_of: Finds encoders.
+        encoders_of: Finds encoders.
         on_commit: Called after each commit, in this thread.
         restore: Does a restore record.
     """
@@ -52,7 +52,7 @@ class Applier:
         self,
         path: Path,
         write_log: WriteLog,
-        encoder_of: EncoderOf,
+        encoders_of: EncodersOf,
         *,
         on_commit: Callable[[], None],
         restore: Job,
@@ -61,7 +61,7 @@ class Applier:
         self.problem = ""
         self.refused: list[Refused] = []
         self._log = write_log
-        self._encoder_of = encoder_of
+        self._encoders_of = encoders_of
         self._on_commit = on_commit
         self._restore = restore
         self._wake = threading.Event()
@@ -143,7 +143,7 @@ class Applier:
         elif all(record.entry.operation == "keys" for record in batch):
             manifest, refused = read_manifest(FileDirectory(self.path), where=str(self.path)), ()
         else:
-            manifest, refused = apply_records(self.path, batch, self._encoder_of)
+            manifest, refused = apply_records(self.path, batch, self._encoders_of)
         self.refused += refused
         self._done = Applied(batch[-1].sequence, manifest.generation)
         self._done.write(self._log.folder)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from twindex.api.service.records import Entry, Record, documents_of
+from twindex.indexing.config import IndexConfig
 from twindex.indexing.directory import FileDirectory
-from twindex.indexing.encoding import Encoder, EncoderInfo
+from twindex.indexing.encoding import Encoder, SparseEncoder
 from twindex.indexing.errors import UsageError
 from twindex.indexing.manifest import Manifest, read_manifest
 from twindex.indexing.writer import IndexWriter
@@ -24,8 +25,8 @@ MANY_SEGMENTS: Final = 12
 #: Share of deleted passages from which a background merge rewrites a segment that joins no other.
 PURGE: Final = 0.3
 
-#: From what a manifest says of the encoder to the encoder.
-EncoderOf = Callable[[EncoderInfo], Encoder]
+#: From the settings of an index to its encoders of documents.
+EncodersOf = Callable[[IndexConfig], tuple[Encoder | None, SparseEncoder | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +37,22 @@ class Refused:
     reason: str
 
 
-def apply_records(path: Path, records: Sequence[Record], encoder_of: EncoderOf) -> tuple[Manifest, tuple[Refused, ...]]:
+def apply_records(
+    path: Path, records: Sequence[Record], encoders_of: EncodersOf
+) -> tuple[Manifest, tuple[Refused, ...]]:
     """One commit that has the records; the manifest, and the records that had to be passed over.
 
     Args:
         path: The index.
         records: In order; none of them changes files otherwise than through the writer.
-        encoder_of: Finds the encoder of an index with vectors.
+        encoders_of: Finds the encoders of an index with vectors or impacts.
 
     Raises:
         LockedIndexError: If another process writes the index at this moment.
         OSError: If the disk does not take it.
     """
     adds = any(record.entry.operation == "upsert" for record in records)
-    with open_writer(path, encoder_of if adds else None) as writer:
+    with open_writer(path, encoders_of if adds else None) as writer:
         try:
             _add(writer, records)
             return writer.commit(), ()
@@ -58,14 +61,15 @@ def apply_records(path: Path, records: Sequence[Record], encoder_of: EncoderOf) 
         return _one_by_one(writer, records)
 
 
-def open_writer(path: Path, encoder_of: EncoderOf | None) -> IndexWriter:
-    """The writer of an index, with its encoder where documents are to be added.
+def open_writer(path: Path, encoders_of: EncodersOf | None) -> IndexWriter:
+    """The writer of an index, with its encoders where documents are to be added.
 
     Raises:
         LockedIndexError: If another process writes.
     """
-    info = read_manifest(FileDirectory(path), where=str(path)).config.encoder
-    return IndexWriter.open(path, encoder=encoder_of(info) if encoder_of is not None and info is not None else None)
+    config = read_manifest(FileDirectory(path), where=str(path)).config
+    encoder, sparse = encoders_of(config) if encoders_of is not None else (None, None)
+    return IndexWriter.open(path, encoder=encoder, sparse_encoder=sparse)
 
 
 def merge_if_many(path: Path, segments: int) -> Manifest | None:

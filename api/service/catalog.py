@@ -191,8 +191,8 @@ class Catalog:
                         remedy="choose another name, or delete it first",
                     )
                 return served, False
-            encoder = self.encoders.of(config.encoder) if config.encoder is not None else None
-            with IndexWriter.create(path, config, encoder=encoder) as writer:
+            encoder, sparse = self.encoders.of(config)
+            with IndexWriter.create(path, config, encoder=encoder, sparse_encoder=sparse) as writer:
                 writer.commit()
             sync_path(self.place.path)
             return self.get(name), True

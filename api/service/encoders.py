@@ -10,10 +10,16 @@ from typing import Final
 
 import numpy as np
 
+from twindex.indexing.config import IndexConfig
+from twindex.indexing.encoders.cross_encoder import resolve_reranker
 from twindex.indexing.encoders.resolve import resolve_encoder
-from twindex.indexing.encoding import Encoder, EncoderInfo
+from twindex.indexing.encoders.resolve_sparse import resolve_legs
+from twindex.indexing.encoding import Encoder, EncoderInfo, PairScorer, SparseEncoder
+from twindex.indexing.errors import ConfigError
 from twindex.indexing.types import Float32Array
 
+#: From the names of a dense and a sparse encoder to both.
+FindLegs = Callable[[str | None, str | None], tuple[Encoder | None, SparseEncoder | None]]
 #: Vectors of queries that are remembered.
 REMEMBERED: Final = 4096
 #: Texts that one call of the encoder gets, at most.
@@ -123,16 +129,28 @@ class BatchedEncoder:
 
 
 class EncoderPool:
-    """Encoders by name, each found at its first use.
+    """Models by name, each found at its first use and shared by all indexes.
 
     Args:
         find: From a name to an encoder.
+        find_legs: From the names of a dense and a sparse encoder to both.
+        find_reranker: From a name to what scores pairs of texts.
     """
 
-    def __init__(self, find: Callable[[str], Encoder] = resolve_encoder) -> None:
+    def __init__(
+        self,
+        find: Callable[[str], Encoder] = resolve_encoder,
+        find_legs: FindLegs = resolve_legs,
+        find_reranker: Callable[[str], PairScorer] = resolve_reranker,
+    ) -> None:
         self._find = find
-        self._lock = threading.Lock()
+        self._find_legs = find_legs
+        self._find_reranker = find_reranker
+        self._lock = threading.RLock()
         self._made: dict[str, BatchedEncoder] = {}
+        self._sparse: dict[str, SparseEncoder] = {}
+        self._pairs: dict[tuple[str, str], tuple[Encoder | None, SparseEncoder | None]] = {}
+        self._rerankers: dict[str, PairScorer] = {}
 
     def named(self, name: str) -> BatchedEncoder:
         """The encoder of that name.
@@ -147,9 +165,52 @@ class EncoderPool:
                 made = self._made[name] = BatchedEncoder(self._find(name))
             return made
 
-    def of(self, info: EncoderInfo) -> BatchedEncoder:
-        """The encoder that an index names; the caller compares fingerprints."""
-        return self.named(info.name)
+    def sparse(self, name: str) -> SparseEncoder:
+        """The sparse encoder of that name.
+
+        Raises:
+            ModelNotFoundError: If it is not here.
+            ConfigError: If the name makes no sense.
+        """
+        with self._lock:
+            if name not in self._sparse:
+                found = self._find_legs(None, name)[1]
+                if found is None:
+                    raise ConfigError(f"sparse encoder {name!r}", expected="the name of one")
+                self._sparse[name] = found
+            return self._sparse[name]
+
+    def reranker(self, name: str) -> PairScorer:
+        """The reranker of that name.
+
+        Raises:
+            ModelNotFoundError: If it is not here.
+        """
+        with self._lock:
+            if name not in self._rerankers:
+                self._rerankers[name] = self._find_reranker(name)
+            return self._rerankers[name]
+
+    def of(self, config: IndexConfig) -> tuple[Encoder | None, SparseEncoder | None]:
+        """The encoders of documents that an index names; whoever writes compares fingerprints.
+
+        The two sides of a twin encoder come together, so that each text goes through it once.
+
+        Raises:
+            ModelNotFoundError: If one is not here.
+            ConfigError: If a name makes no sense.
+        """
+        dense = config.encoder.name if config.encoder is not None else None
+        sparse = config.sparse_encoder.name if config.sparse_encoder is not None else None
+        if dense is None or sparse is None or dense != sparse:
+            return self.named(dense) if dense is not None else None, self.sparse(sparse) if sparse is not None else None
+        with self._lock:
+            key = (dense, sparse)
+            if key not in self._pairs:
+                self._pairs[key] = side, _ = self._find_legs(*key)
+                if side is not None:
+                    self._made.setdefault(dense, BatchedEncoder(side))
+            return self._pairs[key]
 
     def counts(self) -> dict[str, EncoderCounts]:
         """What each has done."""

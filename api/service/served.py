@@ -20,6 +20,7 @@ from twindex.api.service.encoders import EncoderPool
 from twindex.api.service.group import GroupCommit
 from twindex.api.service.pace import Pace
 from twindex.api.service.records import Entry, Record, delete
+from twindex.api.service.source import Source
 from twindex.api.service.wal import Acknowledged, WriteLog
 from twindex.indexing.errors import IndexError_, TwindexError
 from twindex.indexing.filters import Filter
@@ -30,6 +31,7 @@ from twindex.rag.engine import AnswerEngine
 from twindex.rag.generator import Generator
 from twindex.retrieval.engine import Searcher
 from twindex.retrieval.lexical import LexicalRetriever
+from twindex.retrieval.options import DEFAULT_OPTIONS, SearchOptions, SparseLegs
 from twindex.retrieval.profile import Profile
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,8 @@ STATE_FOLDER: Final = ".twindex"
 LOG_FOLDER: Final = "log"
 #: Whether searches by words get faster once enough of them were asked.
 COMPILES: Final = available("numba")
+#: Searches by words as they are.
+WORDS: Final = SearchOptions(sparse="bm25")
 #: Seconds between looks of a request that waits for its write to become visible.
 LOOK: Final = 0.01
 #: Bytes of a log whose records cannot be applied (another writer, a full disk), at most; then writes are refused.
@@ -85,7 +89,13 @@ class ServedIndex:
         self._group: GroupCommit | None = None
         if self.log_folder.is_dir():
             self._try_open_log(recover=True)
-        self.searcher = Searcher.open(path, profile=profile, find_encoder=encoders.named)
+        self.searcher = Searcher.open(
+            path,
+            profile=profile,
+            find_encoder=encoders.named,
+            find_sparse_encoder=encoders.sparse,
+            find_reranker=encoders.reranker,
+        )
         self.answers = AnswerEngine(self.searcher, generator)
         self.follow()
 
@@ -104,13 +114,18 @@ class ServedIndex:
         """Whether the log is open; the first write opens it."""
         return self._group is not None
 
-    @property
-    def quick(self) -> bool:
-        """Whether a plain search by words may be done on the event loop: it takes little, and waits for nothing."""
-        if not self.pace.quick:
+    def quick(self, sparse: SparseLegs | None) -> bool:
+        """Whether a plain search of these sparse legs may be done on the event loop: quickly, waiting for nothing."""
+        if not self.pace.quick or (sparse is None and self.searcher.snapshot.sparse_encoder_info is not None):
             return False
-        retriever = self.searcher.retriever("sparse")
+        retriever = self.searcher.retriever("sparse", WORDS)
         return isinstance(retriever, LexicalRetriever) and (retriever.compiled or not COMPILES)
+
+    def answering(self, options: SearchOptions) -> AnswerEngine:
+        """What answers questions from searches with these options."""
+        if options == DEFAULT_OPTIONS:
+            return self.answers
+        return AnswerEngine(Source(self.searcher, options), self.answers.generator)
 
     def submit(self, entry: Entry) -> Future[Acknowledged]:
         """A write; its future is done once the write is durable.
@@ -229,11 +244,10 @@ class ServedIndex:
 
     def compile(self) -> None:
         """Lays the compiled engine out, if it can be had: else that is done once enough was asked."""
-        retriever = self.searcher.retriever("sparse")
+        retriever = self.searcher.retriever("sparse", WORDS)
         if COMPILES and isinstance(retriever, LexicalRetriever):
             _ = retriever.fast
-            for text in ("warm up", "warm up warm", ""):
-                self.searcher.search(text, k=10, mode="sparse")
+            self.searcher.search("warm up", k=10, mode="sparse", options=WORDS)
 
     def warm(self) -> None:
         """Searches once in every mode that the index has, so that nothing is loaded by the first request.

@@ -58,6 +58,10 @@ def test_plain(url: str) -> None:
             client.search("x", filter="year >=", index="plain")
         with pytest.raises(ConflictError):
             client.create_index("plain", encoder="none")
+        client.create_index("legs", encoder="none", sparse_encoder="sparse-hashing:256")
+        client.add("legs", DOCUMENTS, wait="visible")
+        assert client.search("honey", index="legs", mode="sparse", sparse="learned").hits[0].id == "bee"
+        client.delete_index("legs")
         client.delete_index("plain")
         assert client.indexes() == []
 

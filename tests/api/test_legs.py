@@ -1,0 +1,166 @@
+"""A learned-sparse leg and a reranker, from the creation of an index over REST to searches and answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from tests.api.conftest import DOCUMENTS
+from tests.api.server import NDJSON, client_of
+from twindex.api import express
+from twindex.indexing.types import Float32Array
+from twindex.retrieval.engine import Searcher, SearchOptions
+
+BASE = "/v1/indexes/three"
+
+
+class Backwards:
+    """Scores pairs so that the longest passage comes first: nothing like the order before."""
+
+    name = "backwards"
+
+    def score(self, query: str, passages: Sequence[str]) -> Float32Array:
+        return np.array([len(passage) for passage in passages], np.float32)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("legs")
+
+
+@pytest.fixture(scope="module")
+def client(root: Path) -> Iterator[TestClient]:
+    with client_of(root, root=True, default="three") as made:
+        made.app.state.context.encoders._find_reranker = lambda name: Backwards()  # type: ignore[attr-defined]
+        settings = {"name": "three", "encoder": "hashing:64", "sparse_encoder": "sparse-hashing:512"}
+        assert made.post("/v1/indexes", json=settings).status_code == 201
+        body = "".join(json.dumps(document) + "\n" for document in DOCUMENTS)
+        written = made.post(f"{BASE}/documents?wait=visible", content=body, headers=NDJSON)
+        assert written.status_code == 200, written.text
+        yield made
+
+
+def timeless(body: dict[str, Any]) -> dict[str, Any]:
+    body.pop("took_ms")
+    return body
+
+
+def test_the_index_says_what_it_can_be_searched_by(client: TestClient) -> None:
+    info = client.get(BASE).json()
+    assert info["legs"] == ["bm25", "learned", "dense"]
+    assert info["settings"]["sparse_encoder"]["name"].startswith("sparse-hashing")
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "sparse", "dense"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"sparse": "bm25"},
+        {"sparse": "learned"},
+        {"sparse": "both"},
+        {"sparse": "learned", "prune": 0.5},
+        {"sparse": "both", "two_phase": 0.4, "idf": "index"},
+    ],
+)
+def test_it_answers_as_the_library_does(client: TestClient, root: Path, mode: Any, options: dict[str, Any]) -> None:
+    body = {"query": "the moon and the tide", "mode": mode, "explain": True, **options}
+    found = client.post("/v1/search", json=body)
+    assert found.status_code == 200, found.text
+    with Searcher.open(root / "three") as searcher:
+        wanted = searcher.search(
+            "the moon and the tide", mode=mode, explain=True, options=SearchOptions.from_dict(options)
+        ).to_dict()
+    assert timeless(found.json()) == timeless(json.loads(json.dumps(wanted))) | {"cursor": None}
+    batch = client.post("/v1/search/batch", json={"queries": [body.pop("query")], **body}).json()["results"]
+    assert timeless(batch[0]) == timeless(json.loads(json.dumps(wanted))) | {"cursor": None}
+
+
+def test_only_words_take_the_short_way(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[bool] = []
+    real = express._answer
+
+    def noted(*arguments: Any) -> bytes | None:
+        data = real(*arguments)
+        taken.append(data is not None)
+        return data
+
+    monkeypatch.setattr(express, "_answer", noted)
+    served = client.app.state.context.catalog.get("three")  # type: ignore[attr-defined]
+    served.compile()
+    for options in ({}, {"sparse": "bm25"}, {"sparse": "learned"}, {"sparse": "bm25", "rerank": 3}):
+        served.pace.seconds = 0.0
+        assert client.post("/v1/search", json={"query": "moon", "mode": "sparse", **options}).status_code == 200
+    assert taken == [False, True, False, False]
+
+
+def test_a_reranker_orders_the_best_hits_and_is_echoed(client: TestClient) -> None:
+    plain = client.post("/v1/search", json={"query": "moon", "sparse": "bm25"}).json()
+    found = client.post("/v1/search", json={"query": "moon", "sparse": "bm25", "rerank": 3, "explain": True}).json()
+    assert found["reranked"] == {"name": "backwards", "depth": 3}
+    assert {hit["id"] for hit in found["hits"][:3]} == {hit["id"] for hit in plain["hits"][:3]}
+    lengths = [len(hit["title"]) + len(hit["text"]) for hit in found["hits"][:3]]
+    assert lengths == sorted(lengths, reverse=True)
+    assert all(hit["ranks"]["before"] for hit in found["hits"][:3])
+    assert "backwards" in json.dumps(found["hits"][0]["explanation"])
+
+
+def test_a_cursor_belongs_to_its_options(client: TestClient) -> None:
+    body = {"query": "the moon", "k": 1, "sparse": "learned"}
+    cursor = client.post("/v1/search", json=body).json()["cursor"]
+    assert client.post("/v1/search", json={**body, "cursor": cursor}).status_code == 200
+    other = client.post("/v1/search", json={**body, "sparse": "both", "cursor": cursor})
+    assert other.status_code == 422
+    assert "another search" in other.json()["detail"]
+
+
+def test_answers_search_with_the_options(client: TestClient) -> None:
+    body = {"question": "What do honey bees store inside the hive?", "sparse": "learned", "mode": "sparse"}
+    answer = client.post("/v1/answer", json=body).json()
+    assert answer["citations"][0]["doc_id"] == "bee"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"sparse": "words"},
+        {"sparse": 1},
+        {"rerank": -1},
+        {"rerank": 1001},
+        {"rerank": True},
+        {"prune": 1},
+        {"prune": -0.1},
+        {"prune": "0.5"},
+        {"two_phase": 1.0},
+        {"idf": "mine"},
+    ],
+)
+def test_options_out_of_range_are_refused(client: TestClient, options: dict[str, Any]) -> None:
+    for path, text in (("search", {"query": "x"}), ("answer", {"question": "x"})):
+        refused = client.post(f"{BASE}/{path}", json={**text, **options})
+        assert refused.status_code == 422, refused.text
+        assert next(iter(options)) in refused.json()["detail"]
+
+
+def test_a_leg_that_the_index_lacks_is_a_problem(index: Path) -> None:
+    with client_of(index) as client:
+        refused = client.post("/v1/search", json={"query": "x", "sparse": "learned"})
+        assert refused.status_code == 422
+        assert "impacts" in refused.json()["detail"]
+
+
+def test_a_sparse_encoder_that_is_not_here_is_a_problem(client: TestClient) -> None:
+    for name in ("no-such-model", "nobody/no-such-model"):
+        refused = client.post("/v1/indexes", json={"name": "other", "encoder": "none", "sparse_encoder": name})
+        assert refused.status_code == 422
+        assert name in refused.json()["given"]
+    for name in ("../secret", "/etc/passwd", "a/../../b", "~root"):
+        refused = client.post("/v1/indexes", json={"name": "other", "encoder": "none", "sparse_encoder": name})
+        assert refused.status_code == 422
+        assert refused.json()["type"].endswith("Validation")
