@@ -1,7 +1,6 @@
 """Keywords: what a text is about, in phrases that are its own or its topics'; the same every time."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -33,9 +32,9 @@ ENCODER = HashingEncoder(256)
 
 
 @pytest.fixture(scope="module")
-def selector() -> Iterator[KeywordSelector]:
+def selector() -> KeywordSelector:
     config = TopicConfig(topics=2, min_size=2, outliers=0.0)
-    yield KeywordSelector(TopicModel.fit(TEXTS, ENCODER, config))
+    return KeywordSelector(TopicModel.fit(TEXTS, ENCODER, config))
 
 
 def test_phrases_keep_to_their_runs() -> None:
@@ -45,7 +44,8 @@ def test_phrases_keep_to_their_runs() -> None:
     assert phrases("well-known T-cells’ 3d x") == ["well-known", "well-known t-cells", "t-cells", "3d"]
     assert words("The patient's heart") == ["patient", "heart"]
     assert words("of the 12 345") == []
-    assert "the" in STOP_WORDS and all(word == word.lower() for word in STOP_WORDS)
+    assert "the" in STOP_WORDS
+    assert all(word == word.lower() for word in STOP_WORDS)
 
 
 @given(st.text(max_size=400))
