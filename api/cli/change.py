@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from twindex.api.cli import expansion_options as expanding
 from twindex.api.cli import options
 from twindex.api.cli.console import emit_json, progress_bars
 from twindex.api.cli.index import corpus_from, summarise, tell
@@ -15,6 +16,7 @@ from twindex.indexing.corpus import with_estimate
 from twindex.indexing.encoders.resolve_sparse import resolve_legs
 from twindex.indexing.encoding import Encoder, SparseEncoder
 from twindex.indexing.errors import UsageError
+from twindex.indexing.expansion.info import ExpansionInfo
 from twindex.indexing.snapshot import Snapshot
 from twindex.indexing.transaction import OnDuplicate
 from twindex.indexing.writer import IndexWriter
@@ -36,6 +38,7 @@ def add(
     on_duplicate: Annotated[
         str, typer.Option(metavar="[replace|skip|error]", help="What to do with an id that is already there.")
     ] = "replace",
+    expansion: expanding.Store = None,
     on_error: options.OnError = "fail",
     format: options.Format = None,  # noqa: A002, RUF100 - the option's public name
     id_field: options.IdField = None,
@@ -55,9 +58,11 @@ def add(
         title_field=title_field,
     )
     encoder, sparse = _encoders_of(index)
-    with IndexWriter.open(index, encoder=encoder, sparse_encoder=sparse) as writer, progress_bars() as progress:
-        report = writer.add(source, on_duplicate=policy, progress=with_estimate(source, progress))
-        manifest = writer.commit()
+    with expanding.queries_like(expansion, _expansion_of(index)) as queries:
+        writing = IndexWriter.open(index, encoder=encoder, sparse_encoder=sparse, expansions=queries)
+        with writing as writer, progress_bars() as progress:
+            report = writer.add(source, on_duplicate=policy, progress=with_estimate(source, progress))
+            manifest = writer.commit()
     summary = summarise(report, source, seconds=time.perf_counter() - started)
     summary |= {"index": str(index), "generation": manifest.generation, "segments": len(manifest.segments)}
     tell(summary, json=json, verb="added")
@@ -108,3 +113,9 @@ def _encoders_of(index: Path) -> tuple[Encoder | None, SparseEncoder | None]:
     with Snapshot.open(index) as snapshot:
         dense, sparse = snapshot.encoder_info, snapshot.sparse_encoder_info
     return resolve_legs(dense.name if dense else None, sparse.name if sparse else None)
+
+
+def _expansion_of(index: Path) -> ExpansionInfo | None:
+    """Which generated queries the index holds."""
+    with Snapshot.open(index) as snapshot:
+        return snapshot.expansion_info

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
+from twindex.api.cli import expansion_options as expanding
 from twindex.api.cli import options
 from twindex.api.cli.console import emit_json, progress_bars
 from twindex.indexing.analysis import get_analyzer
@@ -62,6 +64,10 @@ def index(
         str, typer.Option(metavar="KIND[:SIZE[:OVERLAP]]", help="none, words:200:40 or sentences:200:1.")
     ] = "none",
     vectors: Annotated[str, typer.Option(metavar="[flat|hnsw]", help="Dense index: exact, or a graph.")] = "flat",
+    expansion: expanding.Store = None,
+    expansion_config: expanding.Config = None,
+    queries_per_doc: expanding.Limit = expanding.LIMIT,
+    drop_queries: expanding.Drop = 0.0,
     segment_docs: Annotated[int | None, typer.Option(help="Passages a segment, at most.")] = None,
     on_error: options.OnError = "fail",
     format: options.Format = None,  # noqa: A002, RUF100 - the option's public name
@@ -89,10 +95,13 @@ def index(
         vector_kind=options.chosen(vectors, VECTOR_KINDS, "--vectors"),
         segment_docs=SEGMENT_DOCS if segment_docs is None else segment_docs,
     )
-    writing = IndexWriter.create(into, config, encoder=model, sparse_encoder=learned)
-    with writing as writer, progress_bars() as progress:
-        report = writer.add(source, progress=with_estimate(source, progress))
-        manifest = writer.commit()
+    chosen = expanding.queries_from(expansion, config=expansion_config, limit=queries_per_doc, drop=drop_queries)
+    with chosen as queries:
+        config = replace(config, expansion=queries.info if queries else None)
+        writing = IndexWriter.create(into, config, encoder=model, sparse_encoder=learned, expansions=queries)
+        with writing as writer, progress_bars() as progress:
+            report = writer.add(source, progress=with_estimate(source, progress))
+            manifest = writer.commit()
     summary = summarise(report, source, seconds=time.perf_counter() - started)
     summary |= {"index": str(into), "generation": manifest.generation, "segments": len(manifest.segments)}
     tell(summary, json=json, verb="indexed")
@@ -150,6 +159,14 @@ def summarise(report: AddReport, source: Corpus, *, seconds: float) -> dict[str,
     }
 
 
+def expansion_line(counts: dict[str, int], passages: int) -> str:
+    """What was indexed of generated queries, and what to do where there were none."""
+    text = f"with {counts['queries']:,} generated queries of {counts['passages']:,} passages"
+    if counts["passages"] < passages:
+        text += f"; the store has none for {passages - counts['passages']:,}, whose texts it does not know"
+    return text
+
+
 def tell(summary: dict[str, Any], *, json: bool, verb: str) -> None:
     """The report of an adding command, as JSON or as a few lines."""
     if json:
@@ -160,6 +177,8 @@ def tell(summary: dict[str, Any], *, json: bool, verb: str) -> None:
         f"{verb} {summary['documents']:,} documents ({summary['passages']:,} passages) in "
         f"{summary['seconds']:.1f} s ({rate:,.0f} documents/s) into {summary['index']}"
     )
+    if "expansion" in summary:
+        typer.echo(expansion_line(summary["expansion"], summary["passages"]))
     if summary["skipped_records"]:
         typer.echo(f"skipped {summary['skipped_records']:,} records that could not be read:", err=True)
         for line in summary["skipped"]:

@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from twindex.indexing.errors import ConfigError
+from twindex.retrieval.expanded import AGGREGATES, FIELD_FORMS
 from twindex.retrieval.options import IDF_SOURCES, SPARSE_LEGS, SearchOptions
 
 IndexDir = Annotated[Path, typer.Argument(metavar="DIR", help="Index directory.", show_default=False)]
@@ -54,6 +55,34 @@ Idf = Annotated[
     str,
     typer.Option("--idf", metavar="[model|index]", help="Weights of learned queries: the model's, or counted here."),
 ]
+Expansion = Annotated[
+    bool | None,
+    typer.Option(
+        "--expansion/--no-expansion",
+        help="Search the generated queries as well.",
+        show_default="if the index has them",
+    ),
+]
+Alpha = Annotated[
+    float | None,
+    typer.Option("--alpha", metavar="SHARE", help="Share of the generated queries in the dense leg, 0 to 1."),
+]
+Aggregate = Annotated[
+    str | None,
+    typer.Option("--aggregate", metavar="[max|mean]", help="The nearest generated query counts, or their mean."),
+]
+FieldWeight = Annotated[
+    float | None,
+    typer.Option("--field-weight", metavar="W", help="How much words of generated queries count in the sparse legs."),
+]
+FieldFormName = Annotated[
+    str | None,
+    typer.Option(
+        "--field-form",
+        metavar="[bm25f|additive]",
+        help="Generated queries join the text before BM25's formula, or their score is added.",
+    ),
+]
 OnError = Annotated[
     str,
     typer.Option("--on-error", metavar="[fail|skip]", help="What to do with a record that cannot be read."),
@@ -91,6 +120,11 @@ def search_options(
     prune: float = 0.0,
     two_phase: float = 0.0,
     idf: str = "model",
+    expansion: bool | None = None,
+    alpha: float | None = None,
+    aggregate: str | None = None,
+    field_weight: float | None = None,
+    field_form: str | None = None,
 ) -> SearchOptions:
     """The options of a search from what was typed.
 
@@ -104,4 +138,9 @@ def search_options(
         prune=prune,
         two_phase=two_phase,
         idf=chosen(idf, IDF_SOURCES, "--idf"),
+        expansion=expansion,
+        alpha=alpha,
+        aggregate=None if aggregate is None else chosen(aggregate, AGGREGATES, "--aggregate"),
+        field_weight=field_weight,
+        field_form=None if field_form is None else chosen(field_form, FIELD_FORMS, "--field-form"),
     )

@@ -34,10 +34,26 @@ def search(
     prune: options.Prune = 0.0,
     two_phase: options.TwoPhase = 0.0,
     idf: options.Idf = "model",
+    expansion: options.Expansion = None,
+    alpha: options.Alpha = None,
+    aggregate: options.Aggregate = None,
+    field_weight: options.FieldWeight = None,
+    field_form: options.FieldFormName = None,
     json: options.Json = False,
 ) -> None:
     """Search an index by words, by meaning, or by both."""
-    wanted = options.search_options(sparse=sparse, rerank=rerank, prune=prune, two_phase=two_phase, idf=idf)
+    wanted = options.search_options(
+        sparse=sparse,
+        rerank=rerank,
+        prune=prune,
+        two_phase=two_phase,
+        idf=idf,
+        expansion=expansion,
+        alpha=alpha,
+        aggregate=aggregate,
+        field_weight=field_weight,
+        field_form=field_form,
+    )
     with Searcher.open(index, profile=profile, reranker=reranker) as searcher:
         result = searcher.search(query, k=k, mode=as_mode(mode), filter=filter, explain=explain, options=wanted)
     if json:
