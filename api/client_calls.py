@@ -77,6 +77,11 @@ class Legs(TypedDict, total=False):
     prune: float
     two_phase: float
     idf: Literal["model", "index"]
+    expansion: bool
+    field_form: Literal["additive", "bm25f"]
+    field_weight: float
+    alpha: float
+    aggregate: Literal["max", "mean"]
 
 
 @dataclass(frozen=True, slots=True)

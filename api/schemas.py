@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from twindex.api.schemas_legs import LegOptions, Whole
 from twindex.indexing.filters import Filter, filter_from_dict, parse_filter
-from twindex.retrieval.options import MAX_RERANK, IdfSource, SearchOptions, SparseLegs
 from twindex.retrieval.profile import Recipe
 
 Mode = Literal["hybrid", "sparse", "dense"]
@@ -17,13 +17,6 @@ MAX_K = 10_000
 OPEN = ConfigDict(extra="allow")
 
 
-def _whole(value: Any) -> Any:
-    """5.0 is a whole number in JSON."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-#: An integer as JSON has it: no truth value, no text.
-Whole = Annotated[int, BeforeValidator(_whole)]
 FilterBody = Annotated[
     str | dict[str, Any] | None,
     Field(
@@ -39,36 +32,6 @@ FusionBody = Annotated[
         examples=[{"method": "rrf", "k": 60, "weights": {"sparse": 1.0, "dense": 1.0}}],
     ),
 ]
-
-
-class Body(BaseModel):
-    """A request body: unknown fields are errors, since a misspelt option must not be ignored."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class LegOptions(Body):
-    """How the legs of a search are run; what is left out is decided by the index and the server's profile."""
-
-    sparse: SparseLegs | None = Field(
-        default=None, description="Which sparse legs: words as they are, the learned expansions, or both fused."
-    )
-    rerank: Whole = Field(
-        default=0, ge=0, le=MAX_RERANK, description="How many of the best hits a reranker orders anew; 0 = none."
-    )
-    prune: float = Field(
-        default=0.0, ge=0, lt=1, description="Learned query terms below this share of the heaviest are left out."
-    )
-    two_phase: float = Field(
-        default=0.0, ge=0, lt=1, description="Learned query terms below this share are looked at late; still exact."
-    )
-    idf: IdfSource = Field(
-        default="model", description="Whether learned query weights are the model's, or counted in the index."
-    )
-
-    def options(self) -> SearchOptions:
-        """The same for the engine."""
-        return SearchOptions(self.sparse, self.rerank, self.prune, self.two_phase, self.idf)
 
 
 class SearchBody(LegOptions):

@@ -6,7 +6,8 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field
 
-from twindex.api.schemas import OPEN, Body, FilterBody
+from twindex.api.schemas import OPEN, FilterBody
+from twindex.api.schemas_legs import Body
 from twindex.indexing.encoders.resolve import DEFAULT_ENCODER
 
 #: Names of encoders: models that are installed, never paths.

@@ -13,7 +13,7 @@ from twindex.api.deps import ContextDep, ReadIndex
 from twindex.api.json_response import to_json
 from twindex.api.openapi import problems
 from twindex.api.refusals import TooLargeError
-from twindex.api.schemas import Body
+from twindex.api.schemas_legs import Body
 from twindex.api.service.served import ServedIndex
 from twindex.indexing.encoding import Encoder
 from twindex.indexing.errors import QueryError

@@ -11,8 +11,9 @@ from pydantic import Field
 
 from twindex.api.deps import ContextDep, ReadIndex
 from twindex.api.openapi import problems
-from twindex.api.schemas import Body, FusionBody, Mode, Whole, to_recipe
+from twindex.api.schemas import FusionBody, Mode, to_recipe
 from twindex.api.schemas_indexes import TaskBody
+from twindex.api.schemas_legs import Body, Whole
 from twindex.api.service.served import ServedIndex
 from twindex.eval.evaluate import evaluate
 from twindex.eval.measures import DEFAULT_MEASURES, Measure, parse_all

@@ -11,8 +11,8 @@ from pydantic import Field
 from twindex.api.context import Context
 from twindex.api.deps import AdminIndex, CallerDep, ContextDep, ReadIndex, check_allowed, on_server
 from twindex.api.openapi import problems
-from twindex.api.schemas import Body, Whole
 from twindex.api.schemas_indexes import CreateIndex, IndexBody, IndexList, WriteBody
+from twindex.api.schemas_legs import Body, Whole
 from twindex.api.service.records import Entry
 from twindex.api.service.served import ServedIndex
 from twindex.indexing.analysis import get_analyzer

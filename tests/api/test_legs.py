@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,24 @@ from starlette.testclient import TestClient
 from tests.api.conftest import DOCUMENTS
 from tests.api.server import NDJSON, client_of
 from twindex.api import express
-from twindex.indexing.types import Float32Array
+from twindex.indexing.config import IndexConfig
+from twindex.indexing.encoders.hashing import HashingEncoder
+from twindex.indexing.expansion.info import ExpansionInfo
+from twindex.indexing.types import Document, Float32Array
+from twindex.indexing.writer import IndexWriter
 from twindex.retrieval.engine import Searcher, SearchOptions
 
 BASE = "/v1/indexes/three"
+
+
+@dataclass
+class Questions:
+    """One generated query for each passage: a word that no text has, and the passage's own first words."""
+
+    info: ExpansionInfo = field(default_factory=lambda: ExpansionInfo("made up", "c0ffee", 1))
+
+    def queries(self, contents: str) -> tuple[str, ...]:
+        return (f"wherefore {contents[:12]}",)
 
 
 class Backwards:
@@ -139,6 +155,11 @@ def test_answers_search_with_the_options(client: TestClient) -> None:
         {"prune": "0.5"},
         {"two_phase": 1.0},
         {"idf": "mine"},
+        {"expansion": "yes"},
+        {"field_form": "sideways"},
+        {"field_weight": -1},
+        {"alpha": 1.5},
+        {"aggregate": "median"},
     ],
 )
 def test_options_out_of_range_are_refused(client: TestClient, options: dict[str, Any]) -> None:
@@ -164,3 +185,50 @@ def test_a_sparse_encoder_that_is_not_here_is_a_problem(client: TestClient) -> N
         refused = client.post("/v1/indexes", json={"name": "other", "encoder": "none", "sparse_encoder": name})
         assert refused.status_code == 422
         assert refused.json()["type"].endswith("Validation")
+
+
+@pytest.fixture(scope="module")
+def expanded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path, source, encoder = tmp_path_factory.mktemp("expanded") / "index", Questions(), HashingEncoder(64)
+    config = IndexConfig(encoder=encoder.info, expansion=source.info)
+    with IndexWriter.create(path, config, encoder=encoder, expansions=source) as writer:
+        writer.add([Document(d["_id"], d["text"], d["title"], d["metadata"]) for d in DOCUMENTS])  # type: ignore[arg-type]
+        writer.commit()
+    return path
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "sparse", "dense"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"expansion": False},
+        {"field_form": "additive", "field_weight": 0.7},
+        {"field_form": "bm25f", "field_weight": 1},
+        {"alpha": 0.9, "aggregate": "mean"},
+    ],
+)
+def test_generated_queries_are_searched_and_explained(expanded: Path, mode: Any, options: dict[str, Any]) -> None:
+    body = {"query": "wherefore honey", "mode": mode, "explain": True, **options}
+    with client_of(expanded) as client, Searcher.open(expanded) as searcher:
+        assert client.get("/v1/indexes/index").json()["settings"]["expansion"]["method"] == "made up"
+        found = client.post("/v1/search", json=body)
+        assert found.status_code == 200, found.text
+        wanted = searcher.search(
+            "wherefore honey", mode=mode, explain=True, options=SearchOptions.from_dict(options)
+        ).to_dict()
+    assert timeless(found.json()) == timeless(json.loads(json.dumps(wanted))) | {"cursor": None}
+    named = "wherefore Honey bee Ho" in found.text
+    assert named == (options.get("expansion") is not False)
+
+
+def test_documents_can_be_added_to_an_index_with_generated_queries(expanded: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "index"
+    shutil.copytree(expanded, mine)
+    with client_of(mine) as client:
+        line = json.dumps({"_id": "new", "text": "a new text about zebras"})
+        written = client.post("/v1/indexes/index/documents?wait=visible", content=line, headers=NDJSON)
+        assert written.json()["visible"]
+        for mode in ("sparse", "dense", "hybrid"):
+            found = client.post("/v1/search", json={"query": "new zebras", "mode": mode}).json()
+            assert found["hits"][0]["id"] == "new"

@@ -1,0 +1,69 @@
+"""How the legs of a search are run, as a part of request bodies."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from twindex.retrieval.expanded import Aggregate, FieldForm
+from twindex.retrieval.options import DEFAULT_OPTIONS, MAX_RERANK, IdfSource, SearchOptions, SparseLegs
+
+
+def _whole(value: Any) -> Any:
+    """5.0 is a whole number in JSON."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+#: An integer as JSON has it: no truth value, no text.
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
+class Body(BaseModel):
+    """A request body: unknown fields are errors, since a misspelt option must not be ignored."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class LegOptions(Body):
+    """How the legs of a search are run; what is left out is decided by the index and the server's profile."""
+
+    sparse: SparseLegs | None = Field(
+        default=None, description="Which sparse legs: words as they are, the learned expansions, or both fused."
+    )
+    rerank: Whole = Field(
+        default=0, ge=0, le=MAX_RERANK, description="How many of the best hits a reranker orders anew; 0 = none."
+    )
+    prune: float = Field(
+        default=0.0, ge=0, lt=1, description="Learned query terms below this share of the heaviest are left out."
+    )
+    two_phase: float = Field(
+        default=0.0, ge=0, lt=1, description="Learned query terms below this share are looked at late; still exact."
+    )
+    idf: IdfSource = Field(
+        default="model", description="Whether learned query weights are the model's, or counted in the index."
+    )
+    expansion: bool | None = Field(
+        default=None, description="Whether generated queries are searched; null = if the index has them."
+    )
+    field_form: FieldForm | None = Field(
+        default=None, description="How generated queries count in the words: with their own statistics, or added."
+    )
+    field_weight: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False, description="How much they count there, and in the learned leg."
+    )
+    alpha: float | None = Field(
+        default=None, ge=0, le=1, description="Their share in the dense leg: 0 = text only, 1 = generated queries only."
+    )
+    aggregate: Aggregate | None = Field(
+        default=None, description="Whether the nearest generated query stands for all of a passage, or their mean."
+    )
+
+    def options(self) -> SearchOptions:
+        """The same for the engine."""
+        given = self.model_fields_set & LEGS
+        return SearchOptions(**{name: getattr(self, name) for name in given}) if given else DEFAULT_OPTIONS
+
+
+#: Names of these options.
+LEGS: Final = frozenset(LegOptions.model_fields)
