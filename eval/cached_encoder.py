@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from twindex.indexing.encoding import Encoder, EncoderInfo
-from twindex.indexing.types import Float32Array
+from twindex.eval.sparse_shards import SparseShards
+from twindex.indexing.encoding import Encoder, EncoderInfo, SparseEncoder, SparseEncoderInfo, SparseRows
+from twindex.indexing.types import Float32Array, Int32Array
 from twindex.indexing.vector_cache import VectorCache
 
 #: Texts whose vectors are made durable together: what a crash can cost.
@@ -55,6 +56,32 @@ class CachedEncoder:
         Shapes: result float32[len(texts), info.dim].
         """
         return _encode(self._queries, self._queries_encoder, texts)
+
+
+class CachedSparse:
+    """The same sparse vectors as those of ``encoder``, kept in a folder. Queries are encoded anew: they cost nothing.
+
+    Args:
+        encoder: What encodes a text that is new.
+        folder: Where vectors are kept; many encoders may share it.
+    """
+
+    def __init__(self, encoder: SparseEncoder, folder: Path) -> None:
+        self.encoder = encoder
+        self._shards = SparseShards(folder / "sparse", encoder.info.fingerprint)
+
+    @property
+    def info(self) -> SparseEncoderInfo:
+        """Identity of the vectors: that of the encoder behind."""
+        return self.encoder.info
+
+    def encode_documents(self, texts: Sequence[str]) -> SparseRows:
+        """Vectors of documents, in the order of ``texts``."""
+        return self._shards.encode(texts, self.encoder)
+
+    def encode_query(self, text: str) -> tuple[Int32Array, Float32Array]:
+        """The query's dimensions, ascending, and their weights: int32[m], float32[m]."""
+        return self.encoder.encode_query(text)
 
 
 class _Queries:

@@ -12,7 +12,7 @@ import numpy as np
 
 from twindex.eval.addresses import Addresses, locate
 from twindex.eval.beir import Dataset
-from twindex.eval.cached_encoder import CachedEncoder
+from twindex.eval.cached_encoder import CachedEncoder, CachedSparse
 from twindex.eval.evaluate import AVERAGES, Average, Report, report_of
 from twindex.eval.indexes import cached_path, ensure_index, fingerprint, index_bytes, index_config, statistics
 from twindex.eval.join import Levels, join_rankings
@@ -21,11 +21,12 @@ from twindex.eval.measures import DEFAULT_MEASURES, Measure
 from twindex.eval.registry import drops_self_matches, report_split
 from twindex.eval.results import Results, RunRecord
 from twindex.eval.runs import Hits, HitTable, write_run
-from twindex.indexing.encoding import Encoder
+from twindex.indexing.encoding import Encoder, PairScorer, SparseEncoder
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.snapshot import Snapshot
 from twindex.indexing.types import Progress, no_progress
 from twindex.retrieval.engine import Searcher
+from twindex.retrieval.options import DEFAULT_OPTIONS, SearchOptions
 from twindex.retrieval.profile import DEFAULT, Profile
 from twindex.retrieval.types import Query, Ranking
 from twindex.retrieval.view import MODES, Mode
@@ -40,8 +41,9 @@ class BeirOptions:
 
     ``split``: "" takes the one that the literature reports. ``k``: documents a query. ``average``: which
     queries count. ``drop_self``: whether a query may find the document of its own id; None follows the
-    collection's rule. ``profile``: how the mode hybrid fuses, None for the default. ``cache``: folder for indexes and
-    vectors that are made on the way.
+    collection's rule. ``profile``: how several legs are fused, None for the default. ``cache``: folder for indexes and
+    vectors that are made on the way. ``search``: which sparse legs, how learned queries are cut, how many hits are
+    reranked.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -56,6 +58,7 @@ class BeirOptions:
     analyzer: str = "english"
     profile: Profile | None = None
     cache: Path = Path("twindex-eval")
+    search: SearchOptions = DEFAULT_OPTIONS
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -115,6 +118,8 @@ def evaluate_beir(
     options: BeirOptions | None = None,
     *,
     encoder: Encoder | None = None,
+    sparse_encoder: SparseEncoder | None = None,
+    reranker: PairScorer | None = None,
     index_dir: Path | None = None,
     run_file: Path | None = None,
     progress: Progress = no_progress,
@@ -124,7 +129,10 @@ def evaluate_beir(
     Args:
         dataset: A folder in BEIR's layout.
         options: What to run.
-        encoder: Encoder of the dense leg; the modes dense and hybrid need it.
+        encoder: Encoder of the dense leg; the modes dense and hybrid need it. None = that of ``index_dir``, if there is
+            an index.
+        sparse_encoder: Encoder of the learned leg, likewise.
+        reranker: What reranks, if hits are to be; None = the package's own.
         index_dir: The index to use, or to build; None keeps one a corpus and setting under the cache.
         run_file: Where to write the run in TREC's layout.
         progress: Called while indexing and searching.
@@ -140,14 +148,25 @@ def evaluate_beir(
     options = replace(options, split=options.split or report_split(dataset))
     qrels = dataset.qrels(options.split)
     queries = dataset.queries(qrels)
-    config = index_config(encoder if options.mode != "sparse" else None, options.analyzer)
+    dense = encoder if options.mode != "sparse" else None
+    config = index_config(dense, options.analyzer, sparse_encoder)
     path = index_dir or cached_path(dataset, options.cache, config)
-    built = ensure_index(dataset, path, config, encoder=_builder(encoder, options), progress=progress)
+    built = ensure_index(
+        dataset,
+        path,
+        config,
+        encoder=_builder(dense, options),
+        sparse_encoder=None if sparse_encoder is None else CachedSparse(sparse_encoder, options.cache / "vectors"),
+        progress=progress,
+    )
     drop = drops_self_matches(dataset) if options.drop_self is None else options.drop_self
-    with Searcher.open(path, encoder=encoder, profile=options.profile) as searcher, Snapshot.open(path) as snapshot:
+    opened = Searcher.open(
+        path, encoder=dense, sparse_encoder=sparse_encoder, reranker=reranker, profile=options.profile
+    )
+    with opened as searcher, Snapshot.open(path) as snapshot:
         addresses = locate(snapshot, _named(qrels))
         texts = [Query(q.text) for q in queries]
-        retriever = searcher.retriever(options.mode)
+        retriever = searcher.retriever(options.mode, options.search)
         leg = search(retriever, texts, options.k + drop, addresses=addresses, progress=progress)
         rankings, dropped = cut(leg, list(qrels), addresses, options.k, drop=drop)
         report = score(rankings, qrels, addresses, options.measures)
@@ -165,7 +184,7 @@ def evaluate_beir(
         index,
         dropped,
         sum(d not in addresses.ordinals for documents in qrels.values() for d in documents),
-        _config(options, drop, encoder),
+        _config(options, drop, snapshot),
         dataset.digests([options.split]),
         hits,
     )
@@ -191,22 +210,24 @@ def store_result(result: BeirResult, store: Results) -> str:
 
 def _builder(encoder: Encoder | None, options: BeirOptions) -> Encoder | None:
     """What encodes documents: vectors that any run has made are not made again."""
-    if encoder is None or options.mode == "sparse":
-        return None
-    return CachedEncoder(encoder, options.cache / "vectors")
+    return None if encoder is None else CachedEncoder(encoder, options.cache / "vectors")
 
 
-def _config(options: BeirOptions, drop: bool, encoder: Encoder | None) -> dict[str, Any]:
-    """Everything besides the files that shapes the values."""
-    hybrid = (options.profile or DEFAULT).to_dict() if options.mode == "hybrid" else None
+def _config(options: BeirOptions, drop: bool, snapshot: Snapshot) -> dict[str, Any]:
+    """Everything besides the files that shapes the values; what an index may lack is named only where it is."""
+    learned = snapshot.sparse_encoder_info
+    hybrid = (options.profile or DEFAULT).to_dict() if options.mode == "hybrid" or learned is not None else None
+    encoder = snapshot.encoder_info if options.mode != "sparse" else None
     return {
         "mode": options.mode,
         "k": options.k,
         "analyzer": options.analyzer,
         "drop_self": drop,
         "measures": [str(m) for m in options.measures],
-        "encoder": encoder.info.to_dict() if encoder is not None and options.mode != "sparse" else None,
+        "encoder": encoder.to_dict() if encoder is not None else None,
         "profile": hybrid,
+        **({} if learned is None else {"sparse_encoder": learned.to_dict()}),
+        **({} if options.search == DEFAULT_OPTIONS else {"search": options.search.to_dict()}),
     }
 
 

@@ -12,9 +12,10 @@ import numpy as np
 from twindex.eval.beir import Dataset
 from twindex.eval.compare import Comparison, TestOptions, adjust, compare, compare_mean, most_changed
 from twindex.eval.indexes import fingerprint
-from twindex.eval.matrix_set import SYSTEMS, run_set
+from twindex.eval.matrix_set import run_set
 from twindex.eval.matrix_task import TRAINING, SetTask
 from twindex.eval.measures import DEFAULT_MEASURES, Float64Array, Measure
+from twindex.eval.models import Models
 from twindex.eval.registry import report_split
 from twindex.eval.report_data import MATRIX_NOTE
 from twindex.eval.results import Results
@@ -24,8 +25,23 @@ from twindex.indexing.errors import ConfigError, CorpusError
 from twindex.indexing.types import Progress, no_progress
 from twindex.retrieval.profile import DEPTH
 
-#: Family of comparisons over the means of all sets.
-OVERALL: Final = ("tuned", "convex", "rrf")
+#: Family of comparisons over the means of all sets: these with the better leg of each set, and these pairs.
+OVERALL: Final = ("tuned", "convex", "rrf", "rerank")
+PAIRS: Final = (
+    ("tuned", "bm25"),
+    ("tuned", "dense"),
+    ("tuned", "convex"),
+    ("convex", "rrf"),
+    ("learned", "bm25"),
+    ("convex", "bm25"),
+    ("convex", "learned"),
+    ("convex", "dense"),
+    ("convex", "bm25+dense"),
+    ("convex", "learned+dense"),
+    ("rerank", "convex"),
+)
+#: Pairs that are told where there are two legs alone.
+TWO_LEG_PAIRS: Final = PAIRS[:4]
 #: Queries whose rankings are shown, a set.
 CHANGES: Final = 2
 #: The better single leg of each set, as if it were a system.
@@ -77,9 +93,9 @@ def judged_sets(root: Path, names: Sequence[str] = ()) -> list[tuple[Dataset, st
 
 def run_matrix(
     options: MatrixOptions,
-    encoder: Encoder,
+    models: Models | Encoder,
     *,
-    others: Mapping[str, Encoder] | None = None,
+    others: Mapping[str, Models | Encoder] | None = None,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
     """Run what is missing, compare, and leave the summary in the store; the summary.
@@ -88,8 +104,8 @@ def run_matrix(
 
     Args:
         options: What to run.
-        encoder: Encoder of the dense leg.
-        others: Encoders of some sets, by name, in its place.
+        models: What encodes and reranks; an encoder is one without further legs.
+        others: Those of some sets, by name, in its place.
         progress: Called while it runs.
 
     Raises:
@@ -110,8 +126,8 @@ def run_matrix(
                 options.depth,
                 options.cache,
             )
-            model = (others or {}).get(dataset.name, encoder)
-            summaries.append(run_set(task, store, model, progress=progress))
+            used = (others or {}).get(dataset.name, models)
+            summaries.append(run_set(task, store, used, progress=progress))
         progress("sets", len(sets), len(sets))
         return summarise(store, summaries, options)
 
@@ -130,7 +146,7 @@ def summarise(store: Results, summaries: Sequence[Mapping[str, Any]], options: M
         "key": key,
         "measure": measure,
         "measures": [str(m) for m in options.measures],
-        "systems": list(SYSTEMS),
+        "systems": _systems(summaries),
         "sets": [dict(s) for s in summaries],
         "overall": overall,
         "changes": [change for s, v in zip(summaries, values) for change in _changes(store, s, v, options)],
@@ -138,6 +154,12 @@ def summarise(store: Results, summaries: Sequence[Mapping[str, Any]], options: M
     }
     store.put_note(MATRIX_NOTE, note)
     return note
+
+
+def _systems(summaries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The systems of all sets, in the order of the first set that has most of them."""
+    most = max((list(summary["runs"]) for summary in summaries), key=len, default=[])
+    return [*most, *(name for summary in summaries for name in summary["runs"] if name not in most)]
 
 
 def _values(store: Results, runs: Mapping[str, str], measure: str) -> dict[str, dict[str, float]]:
@@ -155,23 +177,34 @@ def _comparisons(
     rows = []
     for summary, found in zip(summaries, values):
         reference = summary["reference"]
-        for system in SYSTEMS:
+        for system in summary["runs"]:
             if system != reference:
                 pair = (_array(found[reference]), _array(found[system]))
                 rows.append((summary["dataset"], reference, system, compare(*pair, tests)))
     adjusted = adjust([c for *_, c in rows])
     best = [_array(found[s["reference"]]) for s, found in zip(summaries, values)]
-    named = []
-    for system in OVERALL:
-        ours = [_array(found[system]) for found in values]
-        named.append((system, BEST_LEG, compare_mean(list(zip(ours, best)), tests)))
-    for a, b in (("tuned", "bm25"), ("tuned", "dense"), ("tuned", "convex"), ("convex", "rrf")):
-        pairs = [(_array(found[a]), _array(found[b])) for found in values]
-        named.append((a, b, compare_mean(pairs, tests)))
+    named = [
+        (system, BEST_LEG, compare_mean([(_array(f[system]), b) for f, b in zip(values, best)], tests))
+        for system in OVERALL
+        if all(system in found for found in values)
+    ]
+    named += [
+        (a, b, compare_mean([(_array(found[a]), _array(found[b])) for found in values], tests))
+        for a, b in _pairs(values)
+    ]
     overall = [
         {"a": a, "b": b} | c.to_dict() for (a, b, _), c in zip(named, adjust([c for _, _, c in named]), strict=True)
     ]
     return [(d, a, b, c) for (d, a, b, _), c in zip(rows, adjusted, strict=True)], overall
+
+
+def _pairs(values: Sequence[Mapping[str, Mapping[str, float]]]) -> list[tuple[str, str]]:
+    """The pairs whose systems ran on every set; other dense encoders are compared with the index's own."""
+    everywhere = set.intersection(*(set(found) for found in values)) if values else set()
+    wanted = PAIRS if "learned" in everywhere or "rerank" in everywhere else TWO_LEG_PAIRS
+    known = {"bm25", "learned", "dense", "bm25+dense", "learned+dense", "rrf", "convex", "tuned", "rerank"}
+    beside = [("dense", name) for name in sorted(everywhere - known)]
+    return [*((a, b) for a, b in wanted if {a, b} <= everywhere), *beside]
 
 
 def _changes(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,15 +13,15 @@ from typing import Any, Final
 import numpy as np
 
 from twindex.eval.addresses import Addresses, locate
-from twindex.eval.cached_encoder import CachedEncoder
 from twindex.eval.candidates import Candidate, standard_candidates
 from twindex.eval.evaluate import Report
 from twindex.eval.harness import KEPT_HITS, hit_table, score
-from twindex.eval.indexes import cached_path, ensure_index, fingerprint, index_config, leg_bytes, statistics
-from twindex.eval.latency import latencies
+from twindex.eval.indexes import cached_path, ensure_index, fingerprint, index_config, statistics
 from twindex.eval.legs import Leg, search, without_self
-from twindex.eval.matrix_task import SetTask
+from twindex.eval.matrix_systems import SINGLE, Legs, Speed, System, bytes_of, measure_speed, systems_of
+from twindex.eval.matrix_task import SetTask, roles_of
 from twindex.eval.measures import Float64Array
+from twindex.eval.models import Models
 from twindex.eval.qrels import Qrels
 from twindex.eval.registry import drops_self_matches
 from twindex.eval.results import Results, RunRecord
@@ -29,38 +30,28 @@ from twindex.eval.tune import Tuned, TuneQueries, oracle, profile_of, tune
 from twindex.indexing.encoding import Encoder
 from twindex.indexing.snapshot import Snapshot
 from twindex.indexing.types import Progress, no_progress
+from twindex.retrieval.base import Retriever
 from twindex.retrieval.engine import Searcher
-from twindex.retrieval.fusion import RRF
-from twindex.retrieval.profile import DEFAULT, Profile, Recipe
+from twindex.retrieval.options import SearchOptions
+from twindex.retrieval.profile import Profile, Role
 from twindex.retrieval.types import Query, Ranking
 
-#: The systems, in the order of the table. "convex" is the search engine's default, "tuned" is chosen out of fold.
+#: The systems of two legs, in the order of the table. "convex" is the default, "tuned" is chosen out of fold.
 SYSTEMS: Final = ("bm25", "dense", "rrf", "convex", "tuned")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Legs:
+class _Split:
     """The searched legs of one split."""
 
     queries: TuneQueries
     qrels: Qrels
-    texts: tuple[str, ...]
-    sparse: Leg
-    dense: Leg
+    legs: Legs
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _System:
-    """The rankings of one system, and the seconds that they took."""
-
-    name: str
-    rankings: Sequence[Ranking]
-    seconds: float
-    latency_ms: float
-    config: Mapping[str, Any]
-
-
-def run_set(task: SetTask, store: Results, encoder: Encoder, *, progress: Progress = no_progress) -> dict[str, Any]:
+def run_set(
+    task: SetTask, store: Results, models: Models | Encoder, *, progress: Progress = no_progress
+) -> dict[str, Any]:
     """Run what is not in the store yet; the summary of the set, as the report reads it.
 
     Only queries with a relevant document are run: the others cannot score.
@@ -69,23 +60,22 @@ def run_set(task: SetTask, store: Results, encoder: Encoder, *, progress: Progre
         CorpusError: If the collection cannot be read.
         IndexError_: If a cached index is not usable.
     """
-    key = task.key(encoder)
+    models = Models.of(models)
+    key = task.key(models)
     note = store.note(_note(key))
     if note is not None and all(store.has(run) for run in note["runs"].values()):
         return dict(note)
     started = time.perf_counter()
-    config = index_config(encoder, task.analyzer)
-    path = cached_path(task.dataset, task.cache, config)
-    cached = CachedEncoder(encoder, task.cache / "vectors")
-    built = ensure_index(task.dataset, path, config, encoder=cached, progress=progress)
-    with Searcher.open(path, encoder=cached) as searcher, Snapshot.open(path) as snapshot:
-        bench = _Bench(task, searcher, snapshot, task.cache / "legs" / path.name, progress)
-        legs = bench.legs(bench.qrels)
-        with Searcher.open(path, encoder=encoder) as plain:
-            speed = latencies(plain, legs.texts)
-        summary = _run_systems(bench, legs, speed, store, key)
-    summary["encoder"] = encoder.info.name
-    summary["seconds"] = {"index": built.seconds, "total": time.perf_counter() - started}
+    cached = models.cached(task.cache / "vectors")
+    with ExitStack() as stack:
+        bench, seconds = _Bench.open(task, cached, stack, progress)
+        split = bench.split(bench.qrels)
+        speed = measure_speed(bench.path, models, split.legs.texts)
+        summary = _run_systems(bench, split, speed, store, key)
+    summary["encoder"] = models.encoder.info.name
+    if models.sparse_encoder is not None:
+        summary["sparse_encoder"] = models.sparse_encoder.info.name
+    summary["seconds"] = {"index": seconds, "total": time.perf_counter() - started}
     store.put_note(_note(key), summary)
     return summary
 
@@ -95,15 +85,25 @@ def _note(key: str) -> str:
 
 
 class _Bench:
-    """An open index with the judged splits of its collection."""
+    """An open index with the judged splits of its collection, and indexes of the encoders that are shown beside."""
 
-    def __init__(self, task: SetTask, searcher: Searcher, snapshot: Snapshot, folder: Path, progress: Progress) -> None:
+    def __init__(
+        self,
+        task: SetTask,
+        models: Models,
+        path: Path,
+        searchers: Mapping[str, Searcher],
+        snapshot: Snapshot,
+        progress: Progress,
+    ) -> None:
         self.task = task
-        self.searcher = searcher
+        self.models = models
+        self.path = path
         self.snapshot = snapshot
+        self.roles = roles_of(models)
         self.drop = drops_self_matches(task.dataset)
-        self.candidates = standard_candidates()
-        self._folder = folder
+        self.candidates = standard_candidates(self.roles)
+        self._searchers = searchers
         self._progress = progress
         splits = {split: _answerable(task.dataset.qrels(split)) for split in (task.split, *task.training)}
         self.qrels = splits[task.split]
@@ -112,20 +112,43 @@ class _Bench:
         own = {q for qrels in splits.values() for q in qrels} if self.drop else set()
         self.addresses: Addresses = locate(snapshot, judged | own)
 
-    def legs(self, qrels: Qrels) -> _Legs:
-        """Both legs of a split, searched or loaded."""
+    @classmethod
+    def open(cls, task: SetTask, models: Models, stack: ExitStack, progress: Progress) -> tuple[_Bench, float]:
+        """The bench, and the seconds that building took. Indexes of one corpus have the same ordinals."""
+        config = index_config(models.encoder, task.analyzer, models.sparse_encoder)
+        path = cached_path(task.dataset, task.cache, config)
+        built = ensure_index(
+            task.dataset, path, config, encoder=models.encoder, sparse_encoder=models.sparse_encoder, progress=progress
+        )
+        opened = Searcher.open(path, encoder=models.encoder, sparse_encoder=models.sparse_encoder)
+        searchers = {"": stack.enter_context(opened)}
+        seconds = built.seconds
+        for name, encoder in models.others.items():
+            other = index_config(encoder, task.analyzer)
+            place = cached_path(task.dataset, task.cache, other)
+            seconds += ensure_index(task.dataset, place, other, encoder=encoder, progress=progress).seconds
+            searchers[name] = stack.enter_context(Searcher.open(place, encoder=encoder))
+        snapshot = stack.enter_context(Snapshot.open(path))
+        return cls(task, models, path, searchers, snapshot, progress), seconds
+
+    def split(self, qrels: Qrels) -> _Split:
+        """The legs of a split, searched or loaded."""
         queries = self.task.dataset.queries(qrels)
         texts = tuple(q.text for q in queries)
-        sparse, dense = (self._leg(mode, texts) for mode in ("sparse", "dense"))
-        ids = [q.id for q in queries]
-        return _Legs(TuneQueries.of(ids, texts, sparse.rankings, dense.rankings, qrels), qrels, texts, sparse, dense)
+        legs = Legs(texts, self.roles, {role: self._leg(role, texts) for role in self.roles})
+        rankings = [legs.found[role].rankings for role in self.roles]
+        return _Split(TuneQueries.of([q.id for q in queries], texts, *rankings, qrels=qrels), qrels, legs)
+
+    def others(self, texts: Sequence[str]) -> dict[str, Leg]:
+        """Single legs of the encoders that are shown beside."""
+        return {name: self._leg("dense", texts, name) for name in self.models.others}
 
     def training(self) -> TuneQueries | None:
         """The queries that settings may be chosen on; None if the collection has no other split."""
         if not self._training:
             return None
         merged = {q: documents for qrels in reversed(self._training) for q, documents in qrels.items()}
-        return self.legs(Qrels(merged)).queries
+        return self.split(Qrels(merged)).queries
 
     def table(self, queries: TuneQueries) -> Float64Array:
         """Scores of every candidate."""
@@ -137,6 +160,7 @@ class _Bench:
             qrels=queries.qrels,
             ordinals=self.addresses.ordinals,
             drop_self=self.drop,
+            roles=self.roles,
         )
 
     def cut(self, rankings: Sequence[Ranking], ids: Sequence[str]) -> list[Ranking]:
@@ -146,32 +170,45 @@ class _Bench:
         depth = self.task.depth
         return [r if len(r) <= depth else r.cut(depth) for r in rankings]
 
-    def _leg(self, mode: str, texts: Sequence[str]) -> Leg:
+    def _leg(self, role: Role, texts: Sequence[str], searcher: str = "") -> Leg:
         depth = self.task.depth + self.drop
-        path = self._folder / f"{mode}-{fingerprint({'texts': list(texts), 'depth': depth})}.npz"
+        opened = self._searchers[searcher]
+        folder = self.task.cache / "legs" / opened.snapshot.path.name
+        kept = {"bm25": "sparse"}.get(role, role)  # what earlier releases called the file
+        path = folder / f"{kept}-{fingerprint({'texts': list(texts), 'depth': depth})}.npz"
         found = Leg.load(path)
         if found is not None and len(found.rankings) == len(texts):
             return found
-        retriever = self.searcher.retriever("sparse" if mode == "sparse" else "dense")
         queries = [Query(text) for text in texts]
-        leg = search(retriever, queries, depth, addresses=self.addresses, progress=partial(self._tell, mode))
+        tell = partial(self._tell, f"{role} {searcher}".strip())
+        leg = search(leg_of(opened, role), queries, depth, addresses=self.addresses, progress=tell)
         leg.save(path)
         return leg
 
-    def _tell(self, mode: str, stage: str, done: int, total: int | None) -> None:
-        self._progress(f"{stage} {mode}", done, total)
+    def _tell(self, name: str, stage: str, done: int, total: int | None) -> None:
+        self._progress(f"{stage} {name}", done, total)
 
 
-def _run_systems(bench: _Bench, legs: _Legs, speed: Mapping[str, float], store: Results, key: str) -> dict[str, Any]:
+def leg_of(searcher: Searcher, role: Role) -> Retriever:
+    """One leg of a searcher."""
+    if role == "dense":
+        return searcher.retriever("dense")
+    return searcher.retriever("sparse", SearchOptions(sparse=role))
+
+
+def _run_systems(bench: _Bench, split: _Split, speed: Speed, store: Results, key: str) -> dict[str, Any]:
     task = bench.task
-    tuned = tune(bench.candidates, legs.queries, bench.training(), task.tuning, table=bench.table)
-    systems = _systems(bench, legs, tuned, speed)
-    sizes = leg_bytes(bench.snapshot)
+    tuned = tune(bench.candidates, split.queries, bench.training(), task.tuning, table=bench.table)
+    others = bench.others(split.legs.texts)
+    depth = task.depth + bench.drop
+    systems = systems_of(
+        split.legs, others, tuned, bench.candidates, depth=depth, models=bench.models, snapshot=bench.snapshot
+    )
     counts = statistics(bench.snapshot)
     reports: dict[str, Report] = {}
     runs: dict[str, str] = {}
     for system in systems:
-        rankings = bench.cut(system.rankings, legs.queries.ids)
+        rankings = bench.cut(system.rankings, split.queries.ids)
         reports[system.name] = score(rankings, bench.qrels, bench.addresses, task.measures)
         record = RunRecord(
             f"{key}-{system.name}",
@@ -180,50 +217,27 @@ def _run_systems(bench: _Bench, legs: _Legs, speed: Mapping[str, float], store: 
             system.name,
             dict(system.config),
             {"set": key},
-            counts | {"bytes": _size(sizes, system.name)},
-            len(legs.queries.ids),
+            counts | {"bytes": bytes_of(bench.snapshot, system.roles)},
+            len(split.queries.ids),
         )
-        timing = {"search_s": system.seconds, "query_ms": system.latency_ms}
-        hits = hit_table(legs.queries.ids, rankings, bench.snapshot, KEPT_HITS)
-        store.add(record, reports[system.name], timing, hits)
+        hits = hit_table(split.queries.ids, rankings, bench.snapshot, KEPT_HITS)
+        store.add(record, reports[system.name], _timing(system, speed), hits)
         runs[system.name] = record.run_id
-    tuning = _tuning(bench, legs, tuned, reports["tuned"])
-    return _summary(task, key, runs, reports, tuning)
+    return _summary(task, key, runs, reports, _tuning(bench, split, tuned, reports["tuned"]))
 
 
-def _systems(bench: _Bench, legs: _Legs, tuned: Tuned, speed: Mapping[str, float]) -> list[_System]:
-    depth = bench.task.depth + bench.drop
-    pairs = legs.queries.legs
-    both = legs.sparse.seconds + legs.dense.seconds
-
-    def fused(name: str, recipes: Sequence[Recipe], config: Mapping[str, Any]) -> _System:
-        started = time.perf_counter()
-        rankings = [recipe.fuse(pair, depth) for recipe, pair in zip(recipes, pairs, strict=True)]
-        return _System(name, rankings, both + time.perf_counter() - started, speed["hybrid"], config)
-
-    count = len(pairs)
-    rrf, default = Recipe(RRF()), DEFAULT.recipe
-    chosen = [bench.candidates[i].recipe for i in tuned.gated.tolist()]
-    profile = profile_of(tuned.final, bench.candidates, depth=bench.task.depth, notes=tuned.protocol)
-    return [
-        _System("bm25", legs.sparse.rankings, legs.sparse.seconds, speed["sparse"], {"leg": "sparse"}),
-        _System("dense", legs.dense.rankings, legs.dense.seconds, speed["dense"], _encoder(bench.snapshot)),
-        fused("rrf", [rrf] * count, rrf.to_dict()),
-        fused("convex", [default] * count, default.to_dict()),
-        fused("tuned", chosen, {"protocol": tuned.protocol, "profile": profile.to_dict()}),
-    ]
+def _timing(system: System, speed: Speed) -> dict[str, float]:
+    taken = speed.get(system.timed)
+    milliseconds = {} if taken is None else {"query_ms": taken.p50, "query_ms_p99": taken.p99}
+    return {"search_s": system.seconds, **milliseconds}
 
 
-def _encoder(snapshot: Snapshot) -> dict[str, Any]:
-    info = snapshot.encoder_info
-    return {"leg": "dense"} | ({"encoder": info.name, "fingerprint": info.fingerprint} if info else {})
-
-
-def _tuning(bench: _Bench, legs: _Legs, tuned: Tuned, gated: Report) -> dict[str, Any]:
+def _tuning(bench: _Bench, split: _Split, tuned: Tuned, gated: Report) -> dict[str, Any]:
     """The row of the tuning table. The oracle reads the judgements of the reported queries, after all is chosen."""
     name = str(bench.task.tuning.measure)
-    table = bench.table(legs.queries)
+    table = bench.table(split.queries)
     fixed = table[tuned.fixed, np.arange(len(tuned.fixed))]
+    profile = profile_of(tuned.final, bench.candidates, depth=bench.task.depth, notes=tuned.protocol)
     return {
         "dataset": bench.task.dataset.name,
         "protocol": tuned.protocol,
@@ -233,7 +247,7 @@ def _tuning(bench: _Bench, legs: _Legs, tuned: Tuned, gated: Report) -> dict[str
         "oracle": float(oracle(table).mean()),
         "gate": sum(choice.gate is not None for choice in tuned.choices),
         "choices": len(tuned.choices),
-        "profile": profile_of(tuned.final, bench.candidates, depth=bench.task.depth, notes=tuned.protocol).to_dict(),
+        "profile": profile.to_dict(),
     }
 
 
@@ -249,7 +263,7 @@ def _summary(
 ) -> dict[str, Any]:
     name = str(task.tuning.measure)
     means = {system: report.aggregate("answerable")[name] for system, report in reports.items()}
-    reference = max(("bm25", "dense"), key=lambda s: means[s])
+    reference = max((system for system in SINGLE if system in means), key=lambda s: means[s])
     return {
         "key": key,
         "dataset": task.dataset.name,
@@ -261,12 +275,6 @@ def _summary(
         "means": means,
         "tuning": dict(tuning),
     }
-
-
-def _size(sizes: Mapping[str, int], system: str) -> int:
-    """Bytes that a system needs: documents always, and the files of its legs."""
-    legs = {"bm25": ("sparse",), "dense": ("dense",)}.get(system, ("sparse", "dense"))
-    return sizes["store"] + sum(sizes[leg] for leg in legs)
 
 
 def _answerable(qrels: Qrels) -> Qrels:

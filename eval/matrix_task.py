@@ -10,10 +10,11 @@ from twindex.eval.beir import Dataset
 from twindex.eval.candidates import standard_candidates
 from twindex.eval.indexes import fingerprint, index_config
 from twindex.eval.measures import DEFAULT_MEASURES, Measure
+from twindex.eval.models import Models
 from twindex.eval.registry import drops_self_matches
 from twindex.eval.tune import TuneOptions
 from twindex.indexing.encoding import Encoder
-from twindex.retrieval.profile import DEFAULT, DEPTH
+from twindex.retrieval.profile import DEFAULT, DEPTH, TWO_LEGS, Role
 
 #: Raised whenever the same inputs would give other values.
 VERSION: Final = 1
@@ -41,18 +42,26 @@ class SetTask:
         """Splits that settings may be chosen on."""
         return tuple(s for s in TRAINING if s in self.dataset.splits and s != self.split)
 
-    def key(self, encoder: Encoder) -> str:
+    def key(self, models: Models | Encoder) -> str:
         """A hash of everything that shapes the values."""
+        models = Models.of(models)
+        roles = roles_of(models)
         return fingerprint({
             "version": VERSION,
             "dataset": self.dataset.name,
             "split": self.split,
             "files": self.dataset.digests((self.split, *self.training)),
-            "config": index_config(encoder, self.analyzer).to_dict(),
+            "config": index_config(models.encoder, self.analyzer, models.sparse_encoder).to_dict(),
             "measures": [str(m) for m in self.measures],
             "tuning": repr(self.tuning),
-            "candidates": [c.recipe.to_dict() for c in standard_candidates()],
+            "candidates": [c.recipe.to_dict() for c in standard_candidates(roles)],
             "default": DEFAULT.to_dict(),
             "depth": self.depth,
             "self": drops_self_matches(self.dataset),
+            **models.identity(),
         })  # fmt: skip
+
+
+def roles_of(models: Models) -> tuple[Role, ...]:
+    """The legs that are fused."""
+    return ("bm25", "learned", "dense") if models.sparse_encoder is not None else TWO_LEGS

@@ -7,6 +7,7 @@ The ranks are those of ``Recipe.fuse``, bit for bit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -20,14 +21,13 @@ from twindex.indexing.types import Int32Array, Int64Array
 from twindex.retrieval.base import Fusion
 from twindex.retrieval.fusion import RRF, Convex, union
 from twindex.retrieval.normalise import scale_of
+from twindex.retrieval.profile import LOWEST, TWO_LEGS, Role
 from twindex.retrieval.types import Ranking
 
 #: Rankings of the legs for one query.
 Legs = Sequence[Ranking]
 #: Depth to which a measure without a cut looks.
 DEEP: Final = 1000
-#: Lowest scores that the legs can give, as Convex takes them when it is not told.
-FLOORS: Final = (0.0, -1.0)
 
 
 def score_table(
@@ -39,6 +39,7 @@ def score_table(
     qrels: Levels,
     ordinals: Mapping[str, Sequence[int]],
     drop_self: bool = False,
+    roles: Sequence[Role] = TWO_LEGS,
 ) -> Float64Array:
     """Every candidate on every query.
 
@@ -50,11 +51,12 @@ def score_table(
         qrels: Judgements of the queries.
         ordinals: Ordinals of each judged document that is in the index.
         drop_self: Whether the document of a query's own id is left out.
+        roles: What each leg is.
 
     Shapes: result float64[len(candidates), len(ids)].
     """
     depth = measure.cut or DEEP
-    groups = _groups(candidates)
+    groups = _groups(candidates, roles)
     ranks: list[Int64Array] = []
     rows: list[tuple[int, int]] = []
     retrieved = np.zeros(len(ids), np.int64)
@@ -63,7 +65,7 @@ def score_table(
         own = tuple(ordinals.get(query, ())) if drop_self else ()
         wanted = np.array([o for o in known if o not in own], np.int32)
         ords = union(rankings)
-        ranks.append(_ranks(candidates, groups, rankings, ords, wanted, own))
+        ranks.append(_ranks(candidates, groups, rankings, ords, wanted, own, roles))
         rows += [(row, known[o]) for o in wanted.tolist()]
         retrieved[row] = min(depth, len(ords))
     return _values(candidates, ids, np.concatenate(ranks, axis=1), rows, retrieved, measure, depth, qrels)
@@ -90,12 +92,12 @@ def _values(
     return out
 
 
-def _groups(candidates: Sequence[Candidate]) -> dict[Fusion, list[int]]:
-    """Candidates with two weights, by method: those of one method differ in their weights alone."""
+def _groups(candidates: Sequence[Candidate], roles: Sequence[Role]) -> dict[Fusion, list[int]]:
+    """Candidates that weigh every leg, by method: those of one method differ in their weights alone."""
     groups: dict[Fusion, list[int]] = {}
     for number, candidate in enumerate(candidates):
-        if all(candidate.recipe.weights) and isinstance(candidate.recipe.fusion, RRF | Convex):
-            groups.setdefault(candidate.recipe.fusion, []).append(number)
+        if all(candidate.recipe.weights_of(roles)) and isinstance(candidate.recipe.fusion, RRF | Convex):
+            groups.setdefault(candidate.recipe.fusion_of(roles), []).append(number)
     return groups
 
 
@@ -106,6 +108,7 @@ def _ranks(
     ords: Int64Array,
     wanted: Int32Array,
     own: Sequence[int],
+    roles: Sequence[Role],
 ) -> Int64Array:
     """Ranks of the wanted documents, 0 where they are absent: int64[candidates, wanted]."""
     out = np.zeros((len(candidates), len(wanted)), np.int64)
@@ -113,11 +116,12 @@ def _ranks(
         return out
     done = [number for members in groups.values() for number in members]
     at = [np.searchsorted(ords, leg.ords) for leg in legs]
-    weights = {f: np.array([candidates[m].recipe.weights for m in members]) for f, members in groups.items()}
-    totals = [_totals(fusion, legs, at, len(ords), weights[fusion]) for fusion in groups]
-    out[done] = _places(np.concatenate(totals), ords, wanted, own)
+    weights = {f: np.array([candidates[m].recipe.weights_of(roles) for m in members]) for f, members in groups.items()}
+    totals = [_totals(fusion, legs, at, len(ords), weights[fusion], roles) for fusion in groups]
+    if done:
+        out[done] = _places(np.concatenate(totals), ords, wanted, own)
     for number in sorted(set(range(len(candidates))) - set(done)):
-        ranking = candidates[number].recipe.fuse(legs, len(ords))
+        ranking = candidates[number].recipe.fuse(legs, len(ords), roles)
         kept = ranking.ords[~np.isin(ranking.ords, own)] if own else ranking.ords
         for column, ordinal in enumerate(wanted.tolist()):
             place = np.flatnonzero(kept == ordinal)
@@ -126,19 +130,21 @@ def _ranks(
 
 
 def _totals(
-    fusion: Fusion, legs: Legs, at: Sequence[Int64Array], size: int, weights: Float64Array
+    fusion: Fusion, legs: Legs, at: Sequence[Int64Array], size: int, weights: Float64Array, roles: Sequence[Role]
 ) -> NDArray[np.float32]:
     """Fused scores of all documents under all weights, as the fusion adds them: float32[weights, size]."""
     total = np.zeros((len(weights), size))
+    sums = np.array([[math.fsum(row)] for row in weights.tolist()])
     for leg, (ranking, places) in enumerate(zip(legs, at)):
         share = weights[:, leg : leg + 1]
         if isinstance(fusion, RRF):
             total[:, places] += share / (fusion.k + np.arange(1, len(ranking) + 1))
         elif isinstance(fusion, Convex):
-            scale = scale_of(ranking, fusion.normalise, (fusion.floors or FLOORS)[leg])
+            floor = fusion.floors[leg] if fusion.floors is not None else LOWEST[roles[leg]]
+            scale = scale_of(ranking, fusion.normalise, floor)
             part = np.full(size, scale.absent)
             part[places] = scale.apply(ranking.scores)
-            total += (share / weights.sum(axis=1, keepdims=True)) * part
+            total += (share / sums) * part
     return total.astype(np.float32)
 
 

@@ -22,6 +22,7 @@ from twindex.eval.measures import Float64Array, Measure
 from twindex.eval.sweep import Legs
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.types import Int64Array
+from twindex.retrieval.options import SparseLegs
 from twindex.retrieval.profile import DEPTH, Profile
 from twindex.retrieval.types import Ranking
 
@@ -55,7 +56,7 @@ class TuneOptions:
 class TuneQueries:
     """Queries with everything that tuning needs of them; made by :meth:`of`.
 
-    Shapes: ``features`` float64[Q, F], one row a query; ``legs`` Q pairs of a sparse and a dense ranking.
+    Shapes: ``features`` float64[Q, F], one row a query; ``legs`` one ranking a leg for each of Q queries.
     """
 
     ids: tuple[str, ...]
@@ -68,13 +69,12 @@ class TuneQueries:
         cls,
         ids: Sequence[str],
         texts: Sequence[str],
-        sparse: Sequence[Ranking],
-        dense: Sequence[Ranking],
+        *rankings: Sequence[Ranking],
         qrels: Levels,
     ) -> TuneQueries:
-        """Queries with their texts and the rankings of both legs, all in one order."""
-        legs = list(zip(sparse, dense, strict=True))
-        features = [query_features(text, *pair) for text, pair in zip(texts, legs, strict=True)]
+        """Queries with their texts and the rankings of the legs, in one order; a sparse leg first, the dense last."""
+        legs = list(zip(*rankings, strict=True))
+        features = [query_features(text, one[0], one[-1]) for text, one in zip(texts, legs, strict=True)]
         return cls(tuple(ids), legs, np.array(features).reshape(len(legs), -1), qrels)
 
     def pick(self, rows: Int64Array) -> TuneQueries:
@@ -158,14 +158,29 @@ def choose(scores: Float64Array, features: Float64Array, options: TuneOptions) -
     return Choice(best, gate, float(means[best]))
 
 
-def profile_of(choice: Choice, candidates: Sequence[Candidate], *, depth: int = DEPTH, notes: str = "") -> Profile:
-    """The choice as a search profile: what ``search`` and ``serve`` load."""
+def profile_of(
+    choice: Choice,
+    candidates: Sequence[Candidate],
+    *,
+    depth: int = DEPTH,
+    notes: str = "",
+    sparse: SparseLegs | None = None,
+) -> Profile:
+    """The choice as a search profile: what ``search`` and ``serve`` load.
+
+    Args:
+        choice: What was chosen.
+        candidates: Among these.
+        depth: Candidates of each leg.
+        notes: Where it comes from.
+        sparse: The sparse legs that it was chosen with, if that is to be written down.
+    """
     recipe = candidates[choice.best].recipe
     if choice.gate is None:
-        return Profile(recipe, depth, notes=notes)
+        return Profile(recipe, depth, notes=notes, sparse=sparse)
     members = choice.gate.members
     gate = replace(choice.gate, members=tuple(range(len(members))))
-    return Profile(recipe, depth, gate, tuple(candidates[m].recipe for m in members), notes)
+    return Profile(recipe, depth, gate, tuple(candidates[m].recipe for m in members), notes, sparse)
 
 
 def oracle(scores: Float64Array) -> Float64Array:

@@ -16,6 +16,7 @@ from twindex.eval.harness import BeirOptions, BeirResult, evaluate_beir, store_r
 from twindex.eval.measures import parse_all
 from twindex.eval.registry import collections
 from twindex.eval.results import Results
+from twindex.indexing.encoders.cross_encoder import resolve_reranker
 from twindex.indexing.errors import ConfigError, CorruptIndexError
 from twindex.retrieval.profile import Profile
 from twindex.retrieval.view import MODES
@@ -32,12 +33,19 @@ def beir(
     ] = "",
     split: shared.Split = "",
     mode: options.Mode = "hybrid",
-    encoder: shared.EncoderName = shared.DEFAULT,
+    encoder: shared.OwnEncoderName = None,
     device: shared.Device = None,
+    learned: shared.SparseEncoderName = None,
     index: Annotated[
         Path | None, typer.Option("--index", metavar="DIR", help="Index to use, or to make; else one in the cache.")
     ] = None,
     profile: options.Profile = None,
+    sparse: options.Sparse = None,
+    rerank: options.Rerank = 0,
+    reranker: options.Reranker = None,
+    prune: options.Prune = 0.0,
+    two_phase: options.TwoPhase = 0.0,
+    idf: options.Idf = "model",
     k: Annotated[int, typer.Option("-k", help="Documents a query.")] = 1000,
     measures: Annotated[
         str, typer.Option(help="As in 'nDCG@10 R@100 AP RR@10 P(rel=2)@5'.")
@@ -73,11 +81,22 @@ def beir(
         drop_self=None if keep_self is None else not keep_self,
         profile=Profile.load(profile) if profile is not None else None,
         cache=folder,
+        search=options.search_options(sparse=sparse, rerank=rerank, prune=prune, two_phase=two_phase, idf=idf),
     )
-    model = None if wanted.mode == "sparse" else shared.encoder_from(encoder, device)
+    dense, words = shared.index_encoders(index, encoder, learned, dense=wanted.mode != "sparse", device=device)
+    scorer = resolve_reranker(reranker) if reranker is not None else None
     with progress_bars() as progress:
         found = shared.dataset_from(dataset, data, download=download, progress=progress)
-        result = evaluate_beir(found, wanted, encoder=model, index_dir=index, run_file=run, progress=progress)
+        result = evaluate_beir(
+            found,
+            wanted,
+            encoder=dense,
+            sparse_encoder=words,
+            reranker=scorer,
+            index_dir=index,
+            run_file=run,
+            progress=progress,
+        )
     keep(result, shared.results_file(results, folder))
     if not shared.tell(result.to_dict(), json):
         show(stdout(), result)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,13 +11,16 @@ import typer
 from rich.console import Console
 
 from twindex.api.cli import evaluate_options as shared
+from twindex.api.cli import options
 from twindex.api.cli.console import progress_bars, stdout, table
 from twindex.eval.matrix import MatrixOptions, run_matrix
-from twindex.eval.matrix_set import SYSTEMS, profile_from, run_set
+from twindex.eval.matrix_set import profile_from, run_set
 from twindex.eval.matrix_task import SetTask
+from twindex.eval.models import Models
 from twindex.eval.registry import report_split
 from twindex.eval.report import ReportOptions, write_report
 from twindex.eval.results import Results
+from twindex.indexing.encoders.cross_encoder import DEFAULT_RERANKER, resolve_reranker
 from twindex.indexing.encoding import Encoder
 from twindex.indexing.errors import ConfigError
 
@@ -39,6 +43,13 @@ def matrix(
         list[str] | None,
         typer.Option("--encoder-of", metavar="SET=NAME", help="Another encoder for one set; may be repeated."),
     ] = None,
+    learned: shared.SparseEncoderName = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option("--also", metavar="NAME=ENCODER", help="Show another dense encoder's leg beside; repeatable."),
+    ] = None,
+    rerank: options.Rerank = 0,
+    reranker: options.Reranker = None,
     device: shared.Device = None,
     html: Html = None,
     markdown: Markdown = None,
@@ -48,14 +59,21 @@ def matrix(
 ) -> None:
     """Run every judged collection through BM25, dense, RRF, convex and tuned fusion, and say what is significant.
 
+    With a sparse encoder also through the learned leg and fusions of three; with --rerank through a reranker.
+
     Interrupted, it goes on where it was when the same command is run again; what has run is not run again.
     """
     folder = shared.cache_folder(cache)
     store = shared.results_file(results, folder)
     wanted = MatrixOptions(shared.needed_data_folder(data), tuple(only or ()), cache=folder, results=store)
     with progress_bars() as progress:
-        models = _models(encoder_of or (), device)
-        run_matrix(wanted, shared.encoder_from(encoder, device), others=models, progress=progress)
+        beside = _encoders(also or (), "--also NAME=ENCODER", device)
+        dense, words = shared.index_encoders(None, encoder, learned, device=device)
+        scorer = resolve_reranker(reranker or DEFAULT_RERANKER) if rerank else None
+        models = Models(dense or shared.encoder_from(encoder, device), words, scorer, rerank, beside)
+        per_set = _encoders(encoder_of or (), "--encoder-of SET=NAME", device)
+        others = {name: replace(models, encoder=model) for name, model in per_set.items()}
+        run_matrix(wanted, models, others=others, progress=progress)
     report(html=html, markdown=markdown, results=store, json=json)
 
 
@@ -66,6 +84,7 @@ def tune(
     ] = None,
     split: shared.Split = "",
     encoder: shared.EncoderName = shared.DEFAULT,
+    learned: shared.SparseEncoderName = None,
     device: shared.Device = None,
     data: shared.DataFolder = None,
     cache: shared.CacheFolder = None,
@@ -78,7 +97,9 @@ def tune(
         found = shared.dataset_from(dataset, data, progress=progress)
         task = SetTask(found, split or report_split(found), cache=folder)
         with Results(shared.results_file(results, folder)) as store:
-            summary = run_set(task, store, shared.encoder_from(encoder, device), progress=progress)
+            dense, words = shared.index_encoders(None, encoder, learned, device=device)
+            models = Models(dense or shared.encoder_from(encoder, device), words)
+            summary = run_set(task, store, models, progress=progress)
     if profile is not None:
         profile_from(summary).save(profile)
     if not shared.tell(_tuned(summary), json):
@@ -115,12 +136,12 @@ def report(
         )
 
 
-def _models(pairs: Sequence[str], device: str | None) -> dict[str, Encoder]:
+def _encoders(pairs: Sequence[str], option: str, device: str | None) -> dict[str, Encoder]:
     out = {}
     for pair in pairs:
         name, equals, model = pair.partition("=")
         if not (name and equals and model):
-            raise ConfigError(f"--encoder-of {pair!r}", expected="SET=NAME")
+            raise ConfigError(f"{option.split()[0]} {pair!r}", expected=option.split()[1])
         out[name] = shared.encoder_from(model, device)
     return out
 
@@ -131,7 +152,7 @@ def _tuned(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "dataset": summary["dataset"],
         "split": summary["split"],
-        "means": {system: summary["means"][system] for system in SYSTEMS},
+        "means": dict(summary["means"]),
         "chosen_on": tuning["protocol"],
         "chosen": tuning["chosen"],
         "out_of_fold": tuning["out_of_fold"],
@@ -143,8 +164,8 @@ def _tuned(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 def _show_tuned(console: Console, summary: Mapping[str, Any], profile: Path | None) -> None:
     rows = table("system", "mean nDCG@10", right=("mean nDCG@10",))
-    for system in SYSTEMS:
-        rows.add_row(system, f"{summary['means'][system]:.4f}")
+    for system, mean in summary["means"].items():
+        rows.add_row(system, f"{mean:.4f}")
     tuning = summary["tuning"]
     rows.add_row("one setting, out of fold", f"{tuning['out_of_fold']:.4f}")
     rows.add_row("oracle (sees the judgements)", f"{tuning['oracle']:.4f}")

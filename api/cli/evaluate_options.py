@@ -13,9 +13,12 @@ from twindex.api.settings import Settings
 from twindex.eval.beir import Dataset
 from twindex.eval.irdatasets import from_ir_datasets
 from twindex.eval.registry import find_dataset
+from twindex.indexing.config import IndexConfig
 from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
-from twindex.indexing.encoding import Encoder
-from twindex.indexing.errors import ConfigError
+from twindex.indexing.encoders.resolve_sparse import resolve_legs
+from twindex.indexing.encoding import Encoder, SparseEncoder
+from twindex.indexing.errors import ConfigError, IndexNotFoundError
+from twindex.indexing.snapshot import Snapshot
 from twindex.indexing.types import Progress
 
 #: Before the names of ir_datasets.
@@ -40,6 +43,19 @@ ResultsFile = Annotated[
     typer.Option("--results", help="DuckDB file of all runs.", show_default="results.duckdb in the cache"),
 ]
 EncoderName = Annotated[str, typer.Option("--encoder", metavar="NAME", help="Dense encoder.")]
+OwnEncoderName = Annotated[
+    str | None,
+    typer.Option("--encoder", metavar="NAME", help="Dense encoder.", show_default="the index's, else the default"),
+]
+SparseEncoderName = Annotated[
+    str | None,
+    typer.Option(
+        "--sparse-encoder",
+        metavar="NAME|DIR",
+        help="Encoder of a learned-sparse leg, which an index has then; see: twindex index --sparse",
+        show_default="the index's, else none",
+    ),
+]
 Device = Annotated[str | None, typer.Option("--device", help="Where to encode: cpu, cuda, cuda:N.", show_default="cpu")]
 Split = Annotated[str, typer.Option("--split", help="Judged split.", show_default="the one that is reported")]
 Measures = Annotated[str, typer.Option("--measures", help="Also as in AP@100, Success@5, P(rel=2)@10, judged@10.")]
@@ -85,6 +101,43 @@ def dataset_from(name: str, data: Path | None, *, download: bool = False, progre
         root = data_folder(data) or cache_folder(None) / "irds"
         return from_ir_datasets(name.removeprefix(IRDS), root)
     return find_dataset(name, root=data_folder(data), download=download, progress=progress)
+
+
+def index_encoders(
+    index: Path | None, encoder: str | None, sparse: str | None, *, dense: bool = True, device: str | None = None
+) -> tuple[Encoder | None, SparseEncoder | None]:
+    """The encoders of a run: those that are named, else those of the index, if there is one, else the default.
+
+    Args:
+        index: Folder that may hold an index.
+        encoder: Name of the dense encoder.
+        sparse: Name of the sparse encoder.
+        dense: Whether a dense leg is searched.
+        device: Where the dense encoder runs.
+
+    Raises:
+        ModelNotFoundError: If one is not here.
+    """
+    config = _config_of(index)
+    meaning, words = encoder, sparse
+    if meaning is None:
+        meaning = DEFAULT if config is None else config.encoder.name if config.encoder else None
+    if words is None and config is not None and config.sparse_encoder is not None:
+        words = config.sparse_encoder.name
+    if device is not None and dense and meaning is not None:
+        return encoder_from(meaning, device), resolve_legs(None, words)[1]
+    return resolve_legs(meaning if dense else None, words)
+
+
+def _config_of(index: Path | None) -> IndexConfig | None:
+    """The settings of an index; None if there is none yet."""
+    if index is None:
+        return None
+    try:
+        with Snapshot.open(index) as snapshot:
+            return snapshot.manifest.config
+    except IndexNotFoundError:
+        return None
 
 
 def encoder_from(name: str, device: str | None = None) -> Encoder:

@@ -40,7 +40,7 @@ def made_up(
     sparse = [Ranking.empty() if i % 11 == 5 else ranking(rng, documents, 20, coarse=i % 2 == 0) for i in range(count)]
     dense = [Ranking.empty() if i % 13 == 7 else ranking(rng, documents, 25, coarse=i % 3 == 0) for i in range(count)]
     qrels = {q: {f"d{d}": int(rng.integers(-1, 3)) for d in rng.choice(documents + 3, 4, replace=False)} for q in ids}
-    queries = TuneQueries.of(ids, [f"word {'7' * (i % 2)}" * (i % 5) for i in range(count)], sparse, dense, qrels)
+    queries = TuneQueries.of(ids, [f"word {'7' * (i % 2)}" * (i % 5) for i in range(count)], sparse, dense, qrels=qrels)
     ordinals = {f"d{i}": [i] for i in range(documents)}  # judged documents beyond are not in the index
     return queries, ordinals
 
