@@ -178,7 +178,7 @@ class Expansion:
         least = -(-self.queries // self.config.per_set)
         wanted = -(-(self.queries - have) // self.config.per_set)
         free = (number for number in range(int(least * (1 + EXTRA))) if number not in done)
-        return list(islice(free, wanted)) if wanted > 0 else []
+        return list(islice(free, _rounded(wanted))) if wanted > 0 else []
 
     def _enough(self, document: bytes) -> bool:
         return len(self.writer.store.queries(document, self.hash, self.queries)) >= self.queries
@@ -294,6 +294,12 @@ class Expansion:
     def _flush_now_and_then(self) -> None:
         if len(self._buffer) >= FLUSH_RECORDS or time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self.flush()
+
+
+def _rounded(sets: int) -> int:
+    """A number of sets, rounded up so that few different numbers occur: documents of one number go together."""
+    step = 1 if sets <= 2 else 2 if sets <= 10 else 4
+    return -(-sets // step) * step
 
 
 def seed_of(seed: int, document: bytes, number: int) -> int:

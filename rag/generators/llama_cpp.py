@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, Protocol, get_args
 
 from twindex.indexing.errors import ConfigError, GenerationError, MissingExtraError, ModelNotFoundError
 from twindex.indexing.optional import available, load
+from twindex.rag.batch import Sampling
 from twindex.rag.generator import check_request
 from twindex.rag.generators.chat import chat_body, error_text, quoted, read_delta, read_reply
 from twindex.rag.prompt import Prompt
@@ -98,7 +99,20 @@ class LlamaCppGenerator:
                 text came of it.
         """
         check_request(max_tokens=max_tokens, temperature=temperature)
-        body = chat_body(prompt, max_tokens=max_tokens, temperature=temperature, stop=stop, seed=seed)
+        return self._draft(chat_body(prompt, max_tokens=max_tokens, temperature=temperature, stop=stop, seed=seed))
+
+    def generate_formed(self, prompt: Prompt, sampling: Sampling, seed: int) -> Draft:
+        """The whole draft, held to its form by a grammar.
+
+        Raises:
+            GenerationError: As above.
+        """
+        body = chat_body(
+            prompt, max_tokens=sampling.max_tokens, temperature=sampling.temperature, stop=(), seed=seed
+        ) | {"top_p": sampling.top_p}
+        return self._draft(body if sampling.form is None else body | {"grammar": sampling.form.grammar()})
+
+    def _draft(self, body: dict[str, Any]) -> Draft:
         with self._lock:
             try:
                 reply = self._loaded().chat(body)
@@ -174,7 +188,7 @@ class _LlamaCpp:
     """The binding llama-cpp-python."""
 
     def __init__(self, config: LlamaCppConfig) -> None:
-        library = load("llama_cpp", purpose="running a GGUF model")
+        library = self._library = load("llama_cpp", purpose="running a GGUF model")
         self._model = library.Llama(
             model_path=str(config.path),
             n_ctx=config.context,
@@ -184,10 +198,15 @@ class _LlamaCpp:
         )
 
     def chat(self, body: dict[str, Any]) -> Any:
-        return self._model.create_chat_completion(**body)
+        return self._model.create_chat_completion(**self._with_grammar(body))
 
     def chat_stream(self, body: dict[str, Any]) -> Iterator[Any]:
         yield from self._model.create_chat_completion(**body, stream=True)
+
+    def _with_grammar(self, body: dict[str, Any]) -> dict[str, Any]:
+        if "grammar" not in body:
+            return body
+        return body | {"grammar": self._library.LlamaGrammar.from_string(body["grammar"], verbose=False)}
 
 
 class _Xllamacpp:

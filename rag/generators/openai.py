@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from twindex.indexing.errors import ConfigError, GenerationError
 from twindex.indexing.optional import load
+from twindex.rag.batch import Sampling
 from twindex.rag.generator import check_request
 from twindex.rag.generators.chat import chat_body, error_text, quoted, read_delta, read_reply
 from twindex.rag.generators.sse import events
@@ -39,7 +40,8 @@ class OpenAIConfig:
     Units: ``timeout`` (of silence, between bytes), ``connect_timeout``, ``backoff`` and ``max_backoff`` in
     seconds. The n-th retry (from 0) waits ``backoff * 2**n``, or what the server's Retry-After says, at most
     ``max_backoff``. ``limit_field`` is what the server calls the limit of tokens; ``extra`` are further
-    fields of the body. The key never shows in ``repr`` or in messages.
+    fields of the body; ``schemas``: whether drafts with a form are asked for by JSON schema, or only in words.
+    The key never shows in ``repr`` or in messages.
     """
 
     base_url: str
@@ -51,6 +53,7 @@ class OpenAIConfig:
     backoff: float = 0.5
     max_backoff: float = 20.0
     limit_field: str = "max_tokens"
+    schemas: bool = True
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -124,7 +127,9 @@ class OpenAIGenerator:
             GenerationError: If the endpoint cannot be reached, refuses, or sends what is no reply.
         """
         check_request(max_tokens=max_tokens, temperature=temperature)
-        body = self._body(prompt, max_tokens, temperature, stop, seed)
+        return self._draft(self._body(prompt, max_tokens, temperature, stop, seed))
+
+    def _draft(self, body: Mapping[str, Any]) -> Draft:
         with self._response(body) as response, self._translated():
             text = response.read().decode("utf-8", "replace")
         try:
@@ -136,6 +141,21 @@ class OpenAIGenerator:
                 remedy="check the address; it often ends in /v1",
             ) from error
         return read_reply(reply, self._who)
+
+    def generate_formed(self, prompt: Prompt, sampling: Sampling, seed: int) -> Draft:
+        """The whole draft, held to its form by a JSON schema where ``config.schemas`` says that the endpoint can.
+
+        Raises:
+            GenerationError: As above.
+        """
+        body = self._body(prompt, sampling.max_tokens, sampling.temperature, (), seed)
+        body["top_p"] = sampling.top_p
+        if sampling.form is not None and self.config.schemas:
+            schema = {"name": "lines", "strict": True, "schema": sampling.form.schema()}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+            # Braces, quotes and commas come on top of the lines.
+            body[self.config.limit_field] += 16 + 6 * sampling.form.most
+        return self._draft(body | dict(self.config.extra))
 
     def stream(
         self, prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str], seed: int
