@@ -40,6 +40,7 @@ from twindex.api.service.metrics import Metrics, Shared
 from twindex.api.service.pool import DEFAULT_THREADS, WorkPool
 from twindex.api.service.tasks import TaskStore
 from twindex.api.tracing import Traces, Tracing
+from twindex.indexing.encoders.cross_encoder import DEFAULT_RERANKER
 from twindex.indexing.errors import ConfigError, IndexError_, TwindexError
 from twindex.rag.generator import Generator
 
@@ -60,7 +61,8 @@ class AppConfig:
     that unnamed requests mean. ``refresh_seconds``: how often to look for newer commits, 0 = never. ``body_limit``:
     bytes of a request body, 0 = that of ``limits``. ``gate``: who may pass. ``workers``: processes that share the
     work, this being one of them. ``compiled``: get the compiled engine ready at the start, if it can be had; else that
-    is done once enough was asked. ``traces``: makes OpenTelemetry spans; None = none are made.
+    is done once enough was asked. ``reranker``: name or folder of what reranks. ``traces``: makes OpenTelemetry
+    spans; None = none are made.
 
     Raises:
         ConfigError: If a number is out of range.
@@ -77,6 +79,7 @@ class AppConfig:
     limits: Limits = field(default_factory=Limits)
     workers: int = 1
     compiled: bool = False
+    reranker: str = DEFAULT_RERANKER
     traces: Traces | None = None
 
     def __post_init__(self) -> None:
@@ -147,7 +150,7 @@ def make_context(config: AppConfig, metrics: Metrics) -> Context:
         IndexNotFoundError: If there is nothing to serve.
     """
     place = place_of(config.index, root=config.root, default=config.default)
-    encoders = EncoderPool()
+    encoders = EncoderPool(reranker_name=config.reranker)
     catalog = Catalog(
         place,
         encoders=encoders,

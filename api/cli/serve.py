@@ -26,6 +26,7 @@ from twindex.api.service.keys import KeyStore
 from twindex.api.service.metrics import Shared
 from twindex.api.service.workers import Workers, end_with_parent, listen
 from twindex.api.tracing import Traces
+from twindex.indexing.encoders.cross_encoder import DEFAULT_RERANKER
 from twindex.indexing.errors import ConfigError, UsageError
 from twindex.indexing.optional import available
 from twindex.retrieval.fast_room import kernels
@@ -45,6 +46,7 @@ class Plan:
     default: str
     generator: str | None
     profile: Path | None
+    reranker: str
     gate: GateConfig
     limits: Limits
     workers: int
@@ -68,6 +70,9 @@ def serve(
         str | None, typer.Option(help="extractive, openai:MODEL@URL or gguf:FILE.", show_default="extractive")
     ] = None,
     profile: options.Profile = None,
+    reranker: Annotated[
+        str, typer.Option(metavar="[NAME|FOLDER]", help="Model that orders hits anew where a search asks for it.")
+    ] = DEFAULT_RERANKER,
     root: Annotated[bool, typer.Option("--root", help="DIR is a folder of indexes, perhaps still empty.")] = False,
     default: Annotated[str, typer.Option(help="Index that requests mean which name none.")] = "",
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the work.")] = 1,
@@ -96,6 +101,7 @@ def serve(
         default=default,
         generator=generator,
         profile=profile,
+        reranker=reranker,
         gate=GateConfig(auth or not local, _hosts(host, local, tuple(allow_host or ())), tuple(cors or ())),
         limits=Limits(rate=rate, burst=burst, seconds=timeout),
         workers=workers,
@@ -153,6 +159,7 @@ def work(plan: Plan, listener: socket.socket) -> None:
         index=plan.index,
         generator=generator_from(plan.generator),
         profile=plan.profile,
+        reranker=plan.reranker,
         root=plan.root,
         default=plan.default,
         gate=plan.gate,

@@ -24,6 +24,7 @@ from twindex.api.schemas import (
 )
 from twindex.api.service.hits import result_of
 from twindex.api.service.served import ServedIndex
+from twindex.retrieval.options import DEFAULT_OPTIONS, SearchOptions
 
 router = APIRouter(tags=["search"])
 #: Hits of all queries of a batch together, at most.
@@ -90,7 +91,8 @@ def run_search(served: ServedIndex, body: SearchRequest) -> bytes:
 
 def _run_search(served: ServedIndex, body: SearchRequest) -> bytes:
     started = time.perf_counter()
-    asked = _identity(served, body)
+    options = body.options()
+    asked = _identity(served, body, options)
     cursor = Cursor.from_text(body.cursor, asked) if body.cursor is not None else None
     start = cursor.offset if cursor is not None else 0
     # One more than the page holds, to know whether there is another; never beyond the depth of paging.
@@ -102,7 +104,7 @@ def _run_search(served: ServedIndex, body: SearchRequest) -> bytes:
         filter=to_filter(body.filter),
         start=start,
         recipe=to_recipe(body.fusion),
-        options=body.options(),
+        options=options,
     ) as (found,):
         plain = result_of(found, k=body.k, explain=body.explain, highlight=body.highlight)
         more = len(found.ranking) > body.k > 0 and start + body.k < DEPTH
@@ -132,7 +134,7 @@ def run_batch(served: ServedIndex, body: BatchRequest) -> bytes:
     return to_utf8({"results": plain, "took_ms": round(took, 3)})
 
 
-def _identity(served: ServedIndex, body: SearchRequest) -> dict[str, Any]:
+def _identity(served: ServedIndex, body: SearchRequest, options: SearchOptions) -> dict[str, Any]:
     """What a cursor belongs to: everything that decides the ranking."""
     return {
         "index": served.name,
@@ -140,5 +142,5 @@ def _identity(served: ServedIndex, body: SearchRequest) -> dict[str, Any]:
         "mode": body.mode,
         "filter": body.filter,
         "fusion": body.fusion,
-        **body.options().to_dict(),
+        **({} if options is DEFAULT_OPTIONS else options.to_dict()),
     }

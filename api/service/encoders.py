@@ -11,11 +11,11 @@ from typing import Final
 import numpy as np
 
 from twindex.indexing.config import IndexConfig
-from twindex.indexing.encoders.cross_encoder import resolve_reranker
+from twindex.indexing.encoders.cross_encoder import DEFAULT_RERANKER, resolve_reranker
 from twindex.indexing.encoders.resolve import resolve_encoder
 from twindex.indexing.encoders.resolve_sparse import resolve_legs
 from twindex.indexing.encoding import Encoder, EncoderInfo, PairScorer, SparseEncoder
-from twindex.indexing.errors import ConfigError
+from twindex.indexing.errors import ConfigError, MissingError, QueryError
 from twindex.indexing.types import Float32Array
 
 #: From the names of a dense and a sparse encoder to both.
@@ -135,6 +135,7 @@ class EncoderPool:
         find: From a name to an encoder.
         find_legs: From the names of a dense and a sparse encoder to both.
         find_reranker: From a name to what scores pairs of texts.
+        reranker_name: The reranker of this server: a model of the package, or a folder.
     """
 
     def __init__(
@@ -142,10 +143,12 @@ class EncoderPool:
         find: Callable[[str], Encoder] = resolve_encoder,
         find_legs: FindLegs = resolve_legs,
         find_reranker: Callable[[str], PairScorer] = resolve_reranker,
+        reranker_name: str = DEFAULT_RERANKER,
     ) -> None:
         self._find = find
         self._find_legs = find_legs
         self._find_reranker = find_reranker
+        self.reranker_name = reranker_name
         self._lock = threading.RLock()
         self._made: dict[str, BatchedEncoder] = {}
         self._sparse: dict[str, SparseEncoder] = {}
@@ -184,11 +187,18 @@ class EncoderPool:
         """The reranker of that name.
 
         Raises:
-            ModelNotFoundError: If it is not here.
+            QueryError: If it is not here: whoever asks for it cannot install it.
         """
         with self._lock:
             if name not in self._rerankers:
-                self._rerankers[name] = self._find_reranker(name)
+                try:
+                    self._rerankers[name] = self._find_reranker(name)
+                except MissingError as error:
+                    raise QueryError(
+                        "a search with rerank, on a server without a reranker",
+                        expected="rerank = 0",
+                        remedy="start the server with --reranker FOLDER",
+                    ) from error
             return self._rerankers[name]
 
     def of(self, config: IndexConfig) -> tuple[Encoder | None, SparseEncoder | None]:

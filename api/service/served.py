@@ -92,6 +92,7 @@ class ServedIndex:
         self.searcher = Searcher.open(
             path,
             profile=profile,
+            reranker=encoders.reranker_name,
             find_encoder=encoders.named,
             find_sparse_encoder=encoders.sparse,
             find_reranker=encoders.reranker,

@@ -176,6 +176,13 @@ def test_a_leg_that_the_index_lacks_is_a_problem(index: Path) -> None:
         assert "impacts" in refused.json()["detail"]
 
 
+def test_a_server_without_a_reranker_says_so(index: Path) -> None:
+    with client_of(index, reranker="no-such-reranker") as client:
+        refused = client.post("/v1/search", json={"query": "moon", "rerank": 5})
+        assert refused.status_code == 422
+        assert "without a reranker" in refused.json()["given"]
+
+
 def test_a_sparse_encoder_that_is_not_here_is_a_problem(client: TestClient) -> None:
     for name in ("no-such-model", "nobody/no-such-model"):
         refused = client.post("/v1/indexes", json={"name": "other", "encoder": "none", "sparse_encoder": name})
