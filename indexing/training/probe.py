@@ -29,6 +29,8 @@ from twindex.indexing.training.training_set import TrainingSet
 
 DEPTH = 10
 BLOCK = 2048
+#: Tokens that are kept of a document: what the body has positions for, so that longer cuts can be tried.
+POSITIONS = 512
 #: Expansions that are kept where pruning is looked at.
 KEPT = 64
 #: Queries whose candidates a reranker is looked at with, and candidates of each.
@@ -59,7 +61,7 @@ def probe_set(spec: SourceSpec) -> TrainingSet:
     contents = [f"{d.title} {d.text}" if d.title else d.text for d in table.values()]
     space = TermSpace.bert_uncased()
     return TrainingSet(
-        passages=TokenTable.from_texts(contents, TextTokenizer.bert_uncased(DOCUMENT_TOKENS)),
+        passages=TokenTable.from_texts(contents, TextTokenizer.bert_uncased(POSITIONS)),
         titles=TokenTable.of([[] for _ in table]),
         queries=TokenTable.from_texts((query for query, _ in found), TextTokenizer.bert_uncased(QUERY_TOKENS)),
         positive=np.array([at for _, at in found], np.int32),
