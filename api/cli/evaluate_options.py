@@ -12,6 +12,7 @@ from twindex.api.cli.console import emit_json
 from twindex.api.settings import Settings
 from twindex.eval.beir import Dataset
 from twindex.eval.irdatasets import from_ir_datasets
+from twindex.eval.recorded import PREFIX, recorded_sides
 from twindex.eval.registry import find_dataset
 from twindex.indexing.config import IndexConfig
 from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
@@ -108,6 +109,8 @@ def index_encoders(
 ) -> tuple[Encoder | None, SparseEncoder | None]:
     """The encoders of a run: those that are named, else those of the index, if there is one, else the default.
 
+    "recorded:DIR" stands for vectors that were made elsewhere; see :mod:`twindex.eval.recorded`.
+
     Args:
         index: Folder that may hold an index.
         encoder: Name of the dense encoder.
@@ -124,6 +127,9 @@ def index_encoders(
         meaning = DEFAULT if config is None else config.encoder.name if config.encoder else None
     if words is None and config is not None and config.sparse_encoder is not None:
         words = config.sparse_encoder.name
+    if meaning is not None and meaning.startswith(PREFIX):
+        both = recorded_sides(Path(meaning.removeprefix(PREFIX)))
+        return both[0] if dense else None, both[1] if words == meaning else resolve_legs(None, words)[1]
     if device is not None and dense and meaning is not None:
         return encoder_from(meaning, device), resolve_legs(None, words)[1]
     return resolve_legs(meaning if dense else None, words)
