@@ -40,8 +40,10 @@ class LegOptions(Body):
     two_phase: float = Field(
         default=0.0, ge=0, lt=1, description="Learned query terms below this share are looked at late; still exact."
     )
-    idf: IdfSource = Field(
-        default="model", description="Whether learned query weights are the model's, or counted in the index."
+    idf: IdfSource | None = Field(
+        default=None,
+        description="Whether learned query weights are the model's, or counted in the index; null = counted, where the "
+        "index has the model's terms.",
     )
     expansion: bool | None = Field(
         default=None, description="Whether generated queries are searched; null = if the index has them."

@@ -143,6 +143,11 @@ class RecordedSparse:
         """
         return as_rows(self._recorded.documents.sparse(texts))
 
+    @property
+    def analyzer_fingerprint(self) -> str:
+        """That of the analyzer whose terms the dimensions are."""
+        return self._queries.analyzer_fingerprint
+
     def words(self, text: str) -> dict[int, str]:
         """What the dimensions of a query stand for."""
         return {number: word for word, number, _ in self._queries.terms(text)}

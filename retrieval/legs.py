@@ -21,7 +21,7 @@ from twindex.retrieval.impact_fields import ImpactFieldsRetriever
 from twindex.retrieval.lexical import LexicalRetriever
 from twindex.retrieval.options import SearchOptions
 from twindex.retrieval.profile import Role
-from twindex.retrieval.query_terms import CountedIdf, HeavyTerms, asked_by, document_counts
+from twindex.retrieval.query_terms import HeavyTerms, asked_by, counted_idf, counts_terms
 from twindex.retrieval.sources import Sources
 from twindex.retrieval.two_phase import TwoPhaseRetriever
 
@@ -106,8 +106,8 @@ class LegMaker:
     def learned(self, options: SearchOptions) -> Retriever:
         """Words, by learned impacts; what cuts queries is put around the leg, whose lists are laid out once."""
         leg = self._once("learned", self._impacts)
-        if options.idf == "index":
-            leg = self._once("learned, counted", lambda: self._counted(leg))
+        if options.idf == "index" or (options.idf is None and counts_terms(leg.encoder, self.snapshot)):
+            leg = self._once("learned, counted", lambda: asked_by(leg, counted_idf(leg.encoder, self.snapshot)))
         if options.prune:
             leg = asked_by(leg, HeavyTerms(leg.encoder, options.prune))
         weight = LEARNED_WEIGHT if options.field_weight is None else options.field_weight
@@ -131,10 +131,6 @@ class LegMaker:
                 remedy="search it with sparse = bm25, or build it again with: twindex index --sparse bm25,learned",
             )
         return ImpactRetriever(self.snapshot, self._sources.learned(self.snapshot))
-
-    def _counted(self, leg: ImpactRetriever) -> ImpactRetriever:
-        counts = document_counts(self.snapshot, leg.encoder.info.vocabulary)
-        return asked_by(leg, CountedIdf(leg.encoder, counts, self.snapshot.live_docs))
 
     def _dual(self, aggregate: Aggregate) -> DualRetriever:
         self._once("dense", self._vectors)  # says so if there are none

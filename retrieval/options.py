@@ -34,7 +34,7 @@ class SearchOptions:
     that weigh less than this share are looked at only for documents that the others have found; a bound says when
     that could change the answer, and then the whole lists are read, so that the answer is always exact; 0 = off.
     ``idf``: whether the learned leg's query weights are those that the model was trained with, or are counted in the
-    index that is searched.
+    index that is searched; None = counted, where the model's terms are those that the index has counted for BM25.
 
     Of an index with generated queries: ``expansion``: whether they are searched; None = if the index has them.
     ``field_form`` and ``field_weight``: how they count in the BM25 leg, and how much in it and in the learned leg.
@@ -49,7 +49,7 @@ class SearchOptions:
     rerank: int = 0
     prune: float = 0.0
     two_phase: float = 0.0
-    idf: IdfSource = "model"
+    idf: IdfSource | None = None
     expansion: bool | None = None
     field_form: FieldForm | None = None
     field_weight: float | None = None
@@ -58,7 +58,7 @@ class SearchOptions:
 
     def __post_init__(self) -> None:
         _one_of("sparse", self.sparse, (None, *SPARSE_LEGS))
-        _one_of("idf", self.idf, IDF_SOURCES)
+        _one_of("idf", self.idf, (None, *IDF_SOURCES))
         if isinstance(self.rerank, bool) or not isinstance(self.rerank, int) or not 0 <= self.rerank <= MAX_RERANK:
             raise QueryError(f"rerank = {self.rerank!r}", expected=f"a number of hits from 0 to {MAX_RERANK}")
         self._check_expansion()

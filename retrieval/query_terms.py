@@ -6,16 +6,18 @@ Each is a sparse encoder around another one, so that the leg and its lists in me
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 
 from twindex.indexing.encoding import SparseEncoder, SparseEncoderInfo, SparseRows
 from twindex.indexing.postings import ImpactReader
+from twindex.indexing.segment import Segment
+from twindex.indexing.snapshot import Snapshot
 from twindex.indexing.types import BoolArray, Float32Array, Int32Array, Int64Array
 from twindex.retrieval.impact import ImpactRetriever, ImpactSource
-from twindex.retrieval.impact_reasons import names_of
+from twindex.retrieval.impact_reasons import NamesTerms, names_of
 
 #: The least weight that a counted idf gives: a token of every document still says a little.
 LEAST: Final = np.float32(1e-3)
@@ -86,21 +88,20 @@ class HeavyTerms:
 class CountedIdf:
     """Inference-free queries weighed by document frequencies of the index that is searched.
 
-    The idf is BM25's, ln(1 + (N - df + 0.5) / (df + 0.5)), with df the documents that have the token among their
-    impacts, those that were only expanded by it included. Terms to which the encoder gives no weight stay without.
+    The idf is BM25's, ln(1 + (N - df + 0.5) / (df + 0.5)). Terms to which the encoder gives no weight stay without.
 
     Args:
         inner: Says which dimensions a query has.
-        counts: Documents that hold each dimension: int64[vocabulary].
+        frequencies: Documents that hold each of a query's dimensions, from its text and dimensions: int64[m].
         documents: N.
     """
 
-    def __init__(self, inner: SparseEncoder, counts: Int64Array, documents: int) -> None:
+    def __init__(
+        self, inner: SparseEncoder, frequencies: Callable[[str, Int32Array], Int64Array], documents: int
+    ) -> None:
         self._inner = inner
-        total = max(documents, int(counts.max(initial=0)))
-        frequencies = counts.astype(np.float64)
-        idf = np.log1p((total - frequencies + 0.5) / (frequencies + 0.5)).astype(np.float32)
-        self._idf: Float32Array = np.maximum(idf, LEAST)
+        self._frequencies = frequencies
+        self._documents = documents
 
     @property
     def info(self) -> SparseEncoderInfo:
@@ -118,4 +119,45 @@ class CountedIdf:
     def encode_query(self, text: str) -> tuple[Int32Array, Float32Array]:
         """The query's dimensions and their counted idf: int32[m], float32[m]."""
         ids, _ = self._inner.encode_query(text)
-        return ids, self._idf[ids]
+        if not len(ids):
+            return ids, np.empty(0, np.float32)
+        df = self._frequencies(text, ids).astype(np.float64)
+        total = np.maximum(df, self._documents)
+        idf = np.log1p((total - df + 0.5) / (df + 0.5)).astype(np.float32)
+        return ids, np.maximum(idf, LEAST)
+
+
+@runtime_checkable
+class OverTerms(NamesTerms, Protocol):
+    """A sparse encoder whose dimensions are terms of an analyzer, which an index may have counted."""
+
+    @property
+    def analyzer_fingerprint(self) -> str:
+        """That of the analyzer."""
+
+
+def counts_terms(encoder: SparseEncoder, snapshot: Snapshot) -> bool:
+    """Whether the encoder's dimensions are the terms of the index, so that its dictionary has their frequencies."""
+    return isinstance(encoder, OverTerms) and encoder.analyzer_fingerprint == snapshot.analyzer.fingerprint
+
+
+def counted_idf(encoder: SparseEncoder, snapshot: Snapshot) -> CountedIdf:
+    """Queries by the index's own idf: from its dictionary, where it has the encoder's terms, else from the impacts.
+
+    Impacts count a document for a dimension that it was only expanded by as well, a dictionary does not.
+    """
+    if counts_terms(encoder, snapshot):
+        segments = snapshot.segments
+
+        def of_terms(text: str, ids: Int32Array) -> Int64Array:
+            names = names_of(encoder, text)
+            return np.array([_live_df(segments, names.get(number, "")) for number in ids.tolist()], np.int64)
+
+        return CountedIdf(encoder, of_terms, snapshot.live_docs)
+    counts = document_counts(snapshot, encoder.info.vocabulary)
+    return CountedIdf(encoder, lambda _, ids: counts[ids], snapshot.live_docs)
+
+
+def _live_df(segments: Sequence[Segment], term: str) -> int:
+    numbers = [segment.postings.term_id(term) for segment in segments]
+    return sum(segment.live_df(number) for segment, number in zip(segments, numbers, strict=True) if number >= 0)

@@ -45,7 +45,7 @@ def beir(
     reranker: options.Reranker = None,
     prune: options.Prune = 0.0,
     two_phase: options.TwoPhase = 0.0,
-    idf: options.Idf = "model",
+    idf: options.Idf = None,
     k: Annotated[int, typer.Option("-k", help="Documents a query.")] = 1000,
     measures: Annotated[
         str, typer.Option(help="As in 'nDCG@10 R@100 AP RR@10 P(rel=2)@5'.")

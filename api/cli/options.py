@@ -52,8 +52,13 @@ TwoPhase = Annotated[
     ),
 ]
 Idf = Annotated[
-    str,
-    typer.Option("--idf", metavar="[model|index]", help="Weights of learned queries: the model's, or counted here."),
+    str | None,
+    typer.Option(
+        "--idf",
+        metavar="[model|index]",
+        help="Weights of learned queries: the model's, or counted in this index.",
+        show_default="the index's, where it counts the model's terms",
+    ),
 ]
 Expansion = Annotated[
     bool | None,
@@ -119,7 +124,7 @@ def search_options(
     rerank: int = 0,
     prune: float = 0.0,
     two_phase: float = 0.0,
-    idf: str = "model",
+    idf: str | None = None,
     expansion: bool | None = None,
     alpha: float | None = None,
     aggregate: str | None = None,
@@ -137,7 +142,7 @@ def search_options(
         rerank=rerank,
         prune=prune,
         two_phase=two_phase,
-        idf=chosen(idf, IDF_SOURCES, "--idf"),
+        idf=None if idf is None else chosen(idf, IDF_SOURCES, "--idf"),
         expansion=expansion,
         alpha=alpha,
         aggregate=None if aggregate is None else chosen(aggregate, AGGREGATES, "--aggregate"),

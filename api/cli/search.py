@@ -33,7 +33,7 @@ def search(
     reranker: options.Reranker = None,
     prune: options.Prune = 0.0,
     two_phase: options.TwoPhase = 0.0,
-    idf: options.Idf = "model",
+    idf: options.Idf = None,
     expansion: options.Expansion = None,
     alpha: options.Alpha = None,
     aggregate: options.Aggregate = None,

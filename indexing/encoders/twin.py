@@ -120,6 +120,11 @@ class InferenceFreeQueries:
         self._space = space
         self._idf = np.asarray(idf, np.float32)
 
+    @property
+    def analyzer_fingerprint(self) -> str:
+        """That of the analyzer whose terms the dimensions are."""
+        return self._space.analyzer.fingerprint
+
     def encode(self, texts: Sequence[str]) -> SparseVectors:
         """The sparse vectors of queries."""
         return SparseVectors.of([self._one(text) for text in texts])

@@ -129,6 +129,11 @@ class TwinSparse:
         """Vectors of documents, in the order of ``texts``."""
         return self._pass.sparse(texts)
 
+    @property
+    def analyzer_fingerprint(self) -> str:
+        """That of the analyzer whose terms the dimensions are."""
+        return self._queries.analyzer_fingerprint
+
     def words(self, text: str) -> dict[int, str]:
         """What the dimensions of a query stand for."""
         return {number: word for word, number, _ in self._queries.terms(text)}

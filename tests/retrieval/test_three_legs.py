@@ -10,15 +10,18 @@ import pytest
 
 from tests.contracts.explanations import check_tree
 from twindex.indexing import Document, HashingEncoder, IndexConfig, IndexWriter, Snapshot
+from twindex.indexing.analysis import get_analyzer
 from twindex.indexing.encoders.sparse_hashing import SparseHashingEncoder
+from twindex.indexing.encoders.twin_sides import as_rows
+from twindex.indexing.encoding import SparseEncoderInfo, SparseRows
 from twindex.indexing.errors import ConfigError, FingerprintError, ModelNotFoundError, QueryError
 from twindex.indexing.filters import parse_filter
-from twindex.indexing.types import Float32Array
+from twindex.indexing.types import Float32Array, Int32Array
 from twindex.retrieval import RRF, Convex, Profile, Query, Recipe, Searcher
 from twindex.retrieval.impact import ImpactRetriever
 from twindex.retrieval.options import SearchOptions
 from twindex.retrieval.profile import DEFAULT
-from twindex.retrieval.query_terms import document_counts
+from twindex.retrieval.query_terms import CountedIdf, document_counts
 from twindex.retrieval.two_phase import TwoPhaseRetriever
 
 WORDS = ["lamp", "light", "house", "sea", "storm", "keeper", "night", "ship", "rock", "wave", "bird", "fog", "tide"]
@@ -214,6 +217,67 @@ def test_a_counted_idf_forgets_what_was_deleted(tmp_path: Path) -> None:
         expected = np.zeros(VOCABULARY, np.int64)
         np.add.at(expected, rows.ids[np.rint(rows.weights / np.float32(sparse_encoder().info.scale)) > 0], 1)
         assert document_counts(snapshot, VOCABULARY).tolist() == expected.tolist()
+
+
+class Stems:
+    """A sparse encoder whose dimensions are terms of the ``english`` analyzer, numbered as they come."""
+
+    def __init__(self) -> None:
+        self.analyzer = get_analyzer("english")
+        self.numbers: dict[str, int] = {}
+        self.info = SparseEncoderInfo("stems", "stems/v1", 100, 1.0)
+
+    @property
+    def analyzer_fingerprint(self) -> str:
+        return self.analyzer.fingerprint
+
+    def words(self, text: str) -> dict[int, str]:
+        return {self.numbers.setdefault(term, len(self.numbers)): term for term in self.analyzer.terms(text)}
+
+    def encode_query(self, text: str) -> tuple[Int32Array, Float32Array]:
+        ids = np.array(sorted(self.words(text)), np.int32)
+        return ids, np.ones(len(ids), np.float32)
+
+    def encode_documents(self, texts: Sequence[str]) -> SparseRows:
+        return as_rows([self.encode_query(text) for text in texts])
+
+
+def test_where_the_index_counts_the_terms_their_idf_is_that_of_bm25(tmp_path: Path) -> None:
+    made, gone, encoder = documents(), [f"d{i}" for i in range(0, 120, 3)], Stems()
+    config = IndexConfig(sparse_encoder=encoder.info, segment_docs=50)
+    with IndexWriter.create(tmp_path / "i", config, sparse_encoder=encoder) as writer:
+        writer.add(made)
+        writer.commit()
+        writer.delete(gone)
+        writer.commit()
+    with Searcher.open(tmp_path / "i", sparse_encoder=encoder) as opened:
+        leg, told = (
+            opened.retriever("sparse", SearchOptions(sparse="learned", idf=idf))  # type: ignore[arg-type]
+            for idf in (None, "model")
+        )
+        assert isinstance(leg, ImpactRetriever)
+        assert isinstance(told, ImpactRetriever)
+        assert isinstance(leg.encoder, CountedIdf)
+        assert isinstance(told.encoder, Stems)
+        ids, weights = leg.encoder.encode_query("storms at sea, unheard")
+        left = [set(encoder.words(d.text)) for d in made if d.id not in gone]
+        for number, weight in zip(ids.tolist(), weights.tolist(), strict=True):
+            df = sum(number in words for words in left)
+            assert weight == pytest.approx(np.log(1 + (len(left) - df + 0.5) / (df + 0.5)), rel=1e-6)
+        hit = opened.search("storms at sea", mode="sparse", options=SearchOptions(sparse="learned"), explain=True).hits[
+            0
+        ]
+        assert hit.explanation is not None
+        assert {branch.data["token"] for branch in hit.explanation.details} <= {"storm", "sea"}
+        assert all(branch.data["in_text"] for branch in hit.explanation.details)
+    config = IndexConfig(analyzer="whitespace", sparse_encoder=encoder.info)
+    with IndexWriter.create(tmp_path / "j", config, sparse_encoder=encoder) as writer:
+        writer.add(made)
+        writer.commit()
+    with Searcher.open(tmp_path / "j", sparse_encoder=encoder) as opened:  # counts other terms
+        plain = opened.retriever("sparse", SearchOptions(sparse="learned"))
+        assert isinstance(plain, ImpactRetriever)
+        assert isinstance(plain.encoder, Stems)
 
 
 class Letters:
