@@ -15,6 +15,7 @@ from twindex.api.cli.console import emit_json, stdout, table
 from twindex.api.settings import Settings
 from twindex.indexing import optional
 from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
+from twindex.indexing.encoders.shipped import MODELS, check_folder, shipped_models
 from twindex.indexing.errors import TwindexError
 
 #: Import name, distribution, what it gives.
@@ -56,6 +57,11 @@ def doctor(json: options.Json = False) -> None:
         parts.add_row(part["package"], part["version"] or "-", part["gives"], part["install"])
     console.print(parts)
     console.print(f"default encoder: {report['encoder']}")
+    for model in report["models"]:
+        size = f"{model['bytes'] / 1e6:.1f} MB"
+        console.print(f"model of the package: {model['name']} ({model['kind']}), {size}, {model['state']}")
+    if not report["models"]:
+        console.print("models of the package: none in this release")
     console.print(f"data folder (TWINDEX_DATA): {report['data'] or 'not set'}")
 
 
@@ -69,6 +75,7 @@ def examine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
         "parts": [_part(*part) for part in PARTS],
         "encoder": _encoder(),
+        "models": [_model(name) for name in shipped_models()],
         "data": str(settings.data) if settings.data else None,
     }
 
@@ -90,6 +97,18 @@ def _version(distribution: str) -> str:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return "present"
+
+
+def _model(name: str) -> dict[str, Any]:
+    """A model that came with the package, every byte of it compared with its manifest."""
+    folder = MODELS / name
+    found: dict[str, Any] = {"name": name, "kind": "", "bytes": 0, "state": "every file as its manifest says"}
+    try:
+        model = check_folder(folder)
+        found |= {"kind": model.kind, "bytes": sum((folder / file).stat().st_size for file in model.files)}
+    except TwindexError as error:
+        found["state"] = f"not usable: {error.message}"
+    return found
 
 
 def _encoder() -> str:
