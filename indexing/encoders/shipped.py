@@ -32,7 +32,11 @@ class ShippedModel:
 
 
 def shipped_models(kind: str = "") -> list[str]:
-    """Names of the models that come with this package, of one kind if it is given."""
+    """Names of the models that come with this package, of one kind if it is given.
+
+    Raises:
+        CorruptIndexError: If a kind is asked for and a manifest cannot be read.
+    """
     found = [folder for folder in sorted(MODELS.glob("*")) if (folder / MANIFEST).is_file()]
     return [folder.name for folder in found if not kind or read_manifest(folder).kind == kind]
 
