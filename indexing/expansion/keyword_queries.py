@@ -1,7 +1,7 @@
 """Queries without a language model: keywords of a text put together, one topic at a time.
 
 They are what the method ``keywords`` puts in the place of generated queries: each joins a phrase of the text to phrases
-of one of its topics, most of which the text has not. Deterministic, and no encoder is asked.
+of one of its topics, which the text may have or lack. Deterministic, and no encoder is asked.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ WITH: Final = 2
 def keyword_queries(choice: KeywordChoice, count: int) -> tuple[str, ...]:
     """At most ``count`` distinct queries, the most telling first.
 
-    Query by query, the topics of the text take turns in proportion to their shares; a topic's next query has the next
-    own phrase of the text and the next phrases of the topic. A text without topics gives pairs of its own phrases.
+    Query by query, the topics of the text take turns in proportion to their shares, and so do its own phrases one by
+    one; a topic gives its next phrases. A text without topics gives its own phrases.
     """
     lanes = _lanes(choice)
     queries: dict[str, None] = {}
-    for lane, turn in _turns([share for share, _ in lanes], count * 4):
-        query = _query(choice.own, lanes[lane][1], turn)
+    for number, (lane, turn) in enumerate(_turns([share for share, _ in lanes], count * 4)):
+        own = [choice.own[number % len(choice.own)].text] if choice.own else []
+        query = _joined(own + _next(lanes[lane][1], turn))
         if query:
             queries.setdefault(query)
         if len(queries) == count:
@@ -36,7 +37,7 @@ def _lanes(choice: KeywordChoice) -> list[tuple[float, list[Keyword]]]:
     """Share and phrases of each topic that has some; a lane of own phrases where there is none."""
     lanes = []
     for number, share in choice.topics.weights:
-        phrases = [keyword for keyword in choice.fitting if keyword.topic == number]
+        phrases = [keyword for keyword in choice.topical if keyword.topic == number]
         if phrases:
             lanes.append((share, phrases))
     return lanes or [(1.0, list(choice.own))]
@@ -53,12 +54,14 @@ def _turns(shares: Sequence[float], count: int) -> list[tuple[int, int]]:
     return turns
 
 
-def _query(own: Sequence[Keyword], phrases: Sequence[Keyword], turn: int) -> str:
-    """One own phrase and ``WITH`` phrases of the topic, without words that are there already."""
-    parts = [own[turn % len(own)].text] if own else []
-    # After all phrases had their turn with an own one, they are paired with the next: no query comes twice.
-    start = turn * WITH + (turn // max(1, len(own)))
-    parts += [phrases[(start + step) % len(phrases)].text for step in range(min(WITH, len(phrases)))]
+def _next(phrases: Sequence[Keyword], turn: int) -> list[str]:
+    """The phrases of a lane's turn; after all had theirs, other neighbours come together."""
+    start = turn * WITH + turn * WITH // max(1, len(phrases))
+    return [phrases[(start + step) % len(phrases)].text for step in range(min(WITH, len(phrases)))]
+
+
+def _joined(parts: Sequence[str]) -> str:
+    """The words of the parts, each stem once."""
     words: dict[str, str] = {}
     for part in parts:
         for word in part.split(" "):

@@ -77,10 +77,12 @@ class Keyword:
 class KeywordChoice:
     """Keywords of one text.
 
-    ``own`` and ``fitting`` are the chosen phrases of the text and of its topics, best first; ``topics`` are the text's.
+    ``own`` are the chosen phrases of the text, ``topical`` those of its topics, ``fitting`` the topical ones that the
+    text has not, each with the best first; ``topics`` are the text's.
     """
 
     own: tuple[Keyword, ...]
+    topical: tuple[Keyword, ...]
     fitting: tuple[Keyword, ...]
     topics: DocumentTopics
 
@@ -151,7 +153,9 @@ class KeywordSelector:
             if counts[name] > 1 or self.model.is_phrase(name):
                 stems.setdefault(stemmed(name), name)
         own = self._own(list(stems.values()), counts, centre)
-        return KeywordChoice(own, self._fitting(topics, stems, centre), topics)
+        topical = self._topical(topics, centre)
+        fitting = tuple(keyword for keyword in topical if stemmed(keyword.text) not in stems)
+        return KeywordChoice(own, topical, fitting, topics)
 
     def _own(self, names: Sequence[str], counts: Mapping[str, int], centre: Int8Array) -> tuple[Keyword, ...]:
         """Phrases by cosine with the text, times what they are said more than once."""
@@ -169,8 +173,8 @@ class KeywordSelector:
         order = diverse(relevance, np.maximum(cosines(pool, pool), 0), self.config.count, self.config.diversity)
         return tuple(_keyword(names[at], near[at], "document") for at in best[order].tolist())
 
-    def _fitting(self, topics: DocumentTopics, own: Mapping[str, str], centre: Int8Array) -> tuple[Keyword, ...]:
-        """Phrases of the top topics that the text has not: share of the topic, times standing in it, times cosine."""
+    def _topical(self, topics: DocumentTopics, centre: Int8Array) -> tuple[Keyword, ...]:
+        """Phrases of the top topics by the topic's share, times standing in it, times cosine with the text."""
         found: dict[str, Keyword] = {}
         for number, share in topics.top(self.config.topics):
             names = self.model.topics[number].words[: self.config.topic_words]
@@ -178,7 +182,7 @@ class KeywordSelector:
             for place, (name, cosine) in enumerate(zip(names, near)):
                 key = stemmed(name)
                 keyword = _keyword(name, share * (1 - place / (2 * len(names))) * float(cosine), "topic", number)
-                if key not in own and (key not in found or keyword.score > found[key].score):
+                if key not in found or keyword.score > found[key].score:
                     found[key] = keyword
         return tuple(sorted(found.values(), key=lambda keyword: (-keyword.score, keyword.text)))
 

@@ -124,10 +124,17 @@ def test_queries_are_distinct_begin_the_same_and_join_text_and_topic(selector: K
     assert len(many) == len(set(many)) > 5
     for count in (1, 5, 10):
         assert keyword_queries(choice, count) == many[:count]
-    known = {stemmed(word) for keyword in choice.candidates for word in keyword.text.split(" ")}
-    assert all({stemmed(word) for word in query.split()} <= known for query in many)
-    fitting = {stemmed(word) for keyword in choice.fitting for word in keyword.text.split(" ")}
-    assert all({stemmed(word) for word in query.split()} & fitting for query in many)
+    own, topical = (
+        [{stemmed(word) for word in keyword.text.split(" ")} for keyword in keywords]
+        for keywords in (choice.own, choice.topical)
+    )
+    for query in many:
+        stems = {stemmed(word) for word in query.split()}
+        assert any(phrase <= stems for phrase in own)
+        assert any(phrase <= stems for phrase in topical)
+        assert stems <= set().union(*own, *topical)
+    # the first queries take turns through the text's own phrases
+    assert all(keyword.text in query for keyword, query in zip(choice.own, many[:3]))
 
 
 def test_without_topics_queries_are_made_of_own_phrases(selector: KeywordSelector) -> None:
