@@ -83,12 +83,14 @@ class Probe:
         data: The set.
         terms: Dimensions of the sparse side.
         device: Where to compute.
+        idf: float32[terms] to weigh queries by; None = that of the set itself.
     """
 
-    def __init__(self, data: TrainingSet, terms: int, device: str) -> None:
+    def __init__(self, data: TrainingSet, terms: int, device: str, *, idf: Tensor | None = None) -> None:
         self.device, self._count = device, len(data.passages)
-        frequencies, total = document_frequencies(data.passage_terms, terms)
-        self._idf = torch.from_numpy(idf_weights(frequencies, total)).to(device)
+        if idf is None:
+            idf = torch.from_numpy(idf_weights(*document_frequencies(data.passage_terms, terms)))
+        self._idf = idf.to(device)
         first, self.answers = _unique(data)
         self._at = torch.tensor(first, device=device)
         self._texts, self._queries = DeviceTable(data.passages, device), DeviceTable(data.queries, device)

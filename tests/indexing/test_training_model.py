@@ -24,7 +24,7 @@ from twindex.indexing.training.model import Twin  # noqa: E402
 from twindex.indexing.training.own_terms import OwnTerms, document_weights  # noqa: E402
 from twindex.indexing.training.packing import pack, unpack  # noqa: E402
 from twindex.indexing.training.probe import Probe, ProbeResult, ndcg  # noqa: E402
-from twindex.indexing.training.rerank import pair_batch  # noqa: E402
+from twindex.indexing.training.rerank import CrossTeacher, pair_batch, pair_scores, with_score_head  # noqa: E402
 from twindex.indexing.training.sampling import Sampler  # noqa: E402
 from twindex.indexing.training.teachers import TeacherVectors, bert_teacher, teacher_vectors  # noqa: E402
 from twindex.indexing.training.tokens import TokenTable  # noqa: E402
@@ -377,3 +377,27 @@ def test_ndcg_by_hand() -> None:
     expected = (1 / np.log2(3) + 1.0) / 2  # the second's tie goes to the first document
     assert ndcg(scores, [[2], [0]]) == pytest.approx(expected)
     assert ndcg(scores[:1], [[1, 2]]) == pytest.approx(1.0)
+
+
+def test_a_cross_encoder_as_a_teacher_scores_each_pair_by_itself(tmp_path: Path) -> None:
+    twin = student(tmp_path)
+    with_score_head(twin.weights, 5)
+    data = training_set()
+    tables = [DeviceTable(table, "cpu") for table in (data.queries, data.passages, data.titles)]
+    teacher_of_pairs = CrossTeacher(twin.weights, twin.shape, (tables[0], tables[1], tables[2]), 24)
+    choice = Sampler(data, TrainConfig(title_share=0.0, sentence_share=1.0)).step(3, 4, 3)
+    together = teacher_of_pairs(choice, choice.queries, choice.documents)
+    for row in range(4):
+        for column in range(3):
+            one = (choice.queries[row : row + 1], choice.documents[row, column : column + 1])
+            pair = pair_batch(tables[0], one[0], tables[1], one[1], 24, tables[2])
+            alone = pair_scores(twin.weights, twin.shape, *pair)
+            assert float(together[row, column]) == pytest.approx(float(alone), abs=1e-5)
+
+
+def test_a_probe_weighs_queries_by_the_idf_it_is_given(tmp_path: Path) -> None:
+    twin, data = student(tmp_path), training_set()
+    nothing = torch.zeros(VOCABULARY)
+    found = Probe(data, VOCABULARY, "cpu", idf=nothing).look(twin, limit=32)
+    assert found.bm25 < Probe(data, VOCABULARY, "cpu").look(twin, limit=32).bm25
+    assert found.sparse == found.bm25  # every document scores 0
