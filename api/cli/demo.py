@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -16,7 +17,8 @@ from twindex.api.cli.ask import show_answer
 from twindex.api.cli.console import progress_bars, stdout, table
 from twindex.indexing.config import IndexConfig
 from twindex.indexing.corpus import StdlibDocs
-from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
+from twindex.indexing.encoders.resolve import DEFAULT_ENCODER
+from twindex.indexing.encoders.resolve_sparse import resolve_legs, sparse_side_of
 from twindex.indexing.errors import IndexNotFoundError
 from twindex.indexing.snapshot import Snapshot
 from twindex.indexing.writer import IndexWriter
@@ -24,6 +26,8 @@ from twindex.rag.engine import AnswerEngine
 from twindex.rag.generators.extractive import ExtractiveGenerator
 from twindex.retrieval.engine import Searcher, SearchResult
 from twindex.retrieval.explain import render_lines
+from twindex.retrieval.options import SearchOptions
+from twindex.retrieval.view import Mode
 
 #: Asked so that words and meaning disagree: each leg finds something that the other does not.
 QUERIES: Final = (
@@ -32,7 +36,13 @@ QUERIES: Final = (
     "how many days are there between two dates",
 )
 QUESTION: Final = "What does shutil.copytree do with symbolic links?"
-MODES: Final = ("sparse", "dense", "hybrid")
+#: What stands side by side; the learned leg only where the index has one.
+WAYS: Final[dict[str, tuple[Mode, SearchOptions]]] = {
+    "words": ("sparse", SearchOptions(sparse="bm25")),
+    "learned words": ("sparse", SearchOptions(sparse="learned")),
+    "meaning": ("dense", SearchOptions()),
+    "hybrid": ("hybrid", SearchOptions()),
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -48,9 +58,10 @@ def demo(
     _heading(console, "1  A corpus becomes twin indices")
     _build(console, into)
     with Searcher.open(into) as searcher:
-        _heading(console, "2  Three ways to search, side by side")
+        ways = [way for way in WAYS if way != "learned words" or searcher.snapshot.sparse_encoder_info is not None]
+        _heading(console, f"2  {'Three' if len(ways) == 3 else 'Four'} ways to search, side by side")
         for query in QUERIES:
-            _compare(console, searcher, query)
+            _compare(console, searcher, query, ways)
         _heading(console, "3  Why the first hybrid hit is first")
         _explain(console, searcher, QUERIES[0])
         _heading(console, "4  A question, and an answer that cites")
@@ -73,27 +84,34 @@ def _build(console: Console, into: Path) -> None:
     except IndexNotFoundError:
         pass
     started = time.perf_counter()
-    encoder = resolve_encoder(DEFAULT_ENCODER)
-    console.print(f"reading the standard library's documentation strings, encoding with {encoder.info.name} ...")
-    config = IndexConfig(encoder=encoder.info)
-    with IndexWriter.create(into, config, encoder=encoder) as writer, progress_bars() as progress:
+    # A twin encoder reads each text once for both of its legs; another one would make a learned leg cost a second pass.
+    twin = sparse_side_of(DEFAULT_ENCODER) == DEFAULT_ENCODER
+    encoder, learned = resolve_legs(DEFAULT_ENCODER, DEFAULT_ENCODER if twin else None)
+    console.print(f"reading the standard library's documentation strings, encoding with {DEFAULT_ENCODER} ...")
+    config = IndexConfig(encoder=encoder.info if encoder else None, sparse_encoder=learned.info if learned else None)
+    writing = IndexWriter.create(into, config, encoder=encoder, sparse_encoder=learned)
+    with writing as writer, progress_bars() as progress:
         report = writer.add(StdlibDocs(), progress=progress)
         writer.commit()
     seconds = time.perf_counter() - started
     size = sum(path.stat().st_size for path in into.rglob("*") if path.is_file())
+    words = "inverted files of its words and of learned ones" if learned else "an inverted file"
     console.print(
-        f"{report.documents:,} documents in {seconds:.0f} s -> {into}: an inverted file and "
-        f"{report.documents:,} vectors of {encoder.info.dim} numbers, {size / 1e6:.0f} MB"
+        f"{report.documents:,} documents in {seconds:.0f} s -> {into}: {words} and "
+        f"{report.documents:,} vectors of {encoder.info.dim if encoder else 0} numbers, {size / 1e6:.0f} MB"
     )
 
 
-def _compare(console: Console, searcher: Searcher, query: str) -> None:
-    results = {mode: searcher.search(query, k=5, mode=mode) for mode in MODES}
+def _compare(console: Console, searcher: Searcher, query: str, ways: Sequence[str]) -> None:
+    results = {}
+    for way in ways:
+        mode, options = WAYS[way]
+        results[way] = searcher.search(query, k=5, mode=mode, options=options)
     console.print(Text(f"? {query}", style="cyan"))
-    side_by_side = table("", *(f"{mode} ({results[mode].took_ms:.0f} ms)" for mode in MODES))
-    width = console.width // len(MODES) - 12
+    side_by_side = table("", *(f"{way} ({results[way].took_ms:.0f} ms)" for way in ways))
+    width = console.width // len(ways) - 12
     for rank in range(max(len(result.hits) for result in results.values())):
-        side_by_side.add_row(str(rank + 1), *(_cell(results[mode], rank, width) for mode in MODES))
+        side_by_side.add_row(str(rank + 1), *(_cell(results[way], rank, width) for way in ways))
     console.print(side_by_side)
     console.print()
 

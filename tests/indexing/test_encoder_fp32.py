@@ -16,7 +16,7 @@ import pytest
 
 from tests.contracts.encoder_kit import ODD, TEXTS, EncoderKit
 from twindex.indexing.encoders.models import MINILM
-from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
+from twindex.indexing.encoders.resolve import resolve_encoder
 from twindex.indexing.encoders.sentence_transformers import SentenceTransformerEncoder
 from twindex.indexing.encoding import Encoder
 from twindex.indexing.errors import ConfigError, DeviceError
@@ -80,7 +80,7 @@ def test_prompts_devices_and_folders(tmp_path: Path) -> None:
 
 @needs_weights
 def test_eight_bits_are_close_to_float32() -> None:
-    small, full = resolve_encoder(DEFAULT_ENCODER), resolve_encoder("all-MiniLM-L6-v2@fp32")
+    small, full = resolve_encoder("all-MiniLM-L6-v2"), resolve_encoder("all-MiniLM-L6-v2@fp32")
     assert small.info.fingerprint != full.info.fingerprint
     # Texts without a word leave only two special tokens, and their few numbers suffer most from 8 bits.
     for texts, least in ((TEXTS, 0.985), (ODD, 0.95)):
@@ -117,7 +117,7 @@ def scifact_ndcg(encoder: Encoder) -> tuple[float, Float32Array]:
 def test_scifact() -> None:
     """Five thousand abstracts twice: about ten minutes on two cores."""
     full, exact = scifact_ndcg(resolve_encoder("all-MiniLM-L6-v2@fp32"))
-    small, near = scifact_ndcg(resolve_encoder(DEFAULT_ENCODER))
+    small, near = scifact_ndcg(resolve_encoder("all-MiniLM-L6-v2"))
     assert full == pytest.approx(0.645, abs=0.005)
     assert small == pytest.approx(full, abs=0.01)
     cosines = (exact * near).sum(axis=1)

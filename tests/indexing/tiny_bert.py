@@ -121,7 +121,10 @@ def int8_weights(source: BertWeights, arrays: dict[str, Float32Array]) -> BertWe
 
 
 def slow_bert(arrays: dict[str, Float32Array], ids: list[int], kinds: list[int] | None = None) -> NDArray[np.float64]:
-    """States of the last layer (``kinds``: token types, None = all 0), written down from Devlin et al. 2019 and Vaswani et al. 2017, in float64."""
+    """States of the last layer, written down from Devlin et al. 2019 and Vaswani et al. 2017, in float64.
+
+    ``kinds``: token types; None = all 0.
+    """
     w = {name: array.astype(np.float64) for name, array in arrays.items()}
 
     def norm(x: NDArray[np.float64], name: str) -> NDArray[np.float64]:
