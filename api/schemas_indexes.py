@@ -66,6 +66,7 @@ class IndexBody(BaseModel):
     bytes: int
     modes: list[Literal["hybrid", "sparse", "dense"]]
     legs: list[Literal["bm25", "learned", "dense"]] = Field(description="What it can be searched by.")
+    reranker: str | None = Field(description="What orders hits anew where a search asks for it; null if nothing can.")
     settings: dict[str, Any]
     fields: dict[str, list[str]] = Field(description="Fields that filters may name, each with its kinds of values.")
     writes: dict[str, Any] = Field(description="Sequence numbers of the last acknowledged and last visible write.")

@@ -12,6 +12,8 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 router = APIRouter(include_in_schema=False)
+#: Where a page takes in another file of its folder: there is no build step, and nothing to fetch later.
+_PART = re.compile(r"/\*> ([a-z]+\.(?:css|js)) \*/")
 _INLINE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
@@ -35,7 +37,7 @@ def page(name: str) -> HTMLResponse:
 
 @cache
 def _read(name: str) -> tuple[str, str]:
-    text = files("twindex.api").joinpath(f"pages/{name}").read_text(encoding="utf-8")
+    text = _PART.sub(lambda found: _file(found.group(1)), _file(name))
     hashes: dict[str, list[str]] = {"script": [], "style": []}
     for kind, content in _INLINE.findall(text):
         digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode("ascii")
@@ -45,3 +47,7 @@ def _read(name: str) -> tuple[str, str]:
         "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     return text, policy
+
+
+def _file(name: str) -> str:
+    return files("twindex.api").joinpath(f"pages/{name}").read_text(encoding="utf-8")

@@ -107,6 +107,7 @@ def described(served: ServedIndex) -> dict[str, Any]:
             "bytes": sum(file.bytes for entry in snapshot.manifest.segments for file in entry.files),
             "modes": ["hybrid", "sparse", "dense"] if config.encoder else ["sparse"],
             "legs": ["bm25", *(["learned"] if config.sparse_encoder else []), *(["dense"] if config.encoder else [])],
+            "reranker": served.encoders.reranker_here(),
             "settings": config.to_dict(),
             "fields": dict(sorted(fields.items())),
             "writes": served.status(),

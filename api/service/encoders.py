@@ -6,16 +6,18 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from twindex.indexing.config import IndexConfig
-from twindex.indexing.encoders.cross_encoder import DEFAULT_RERANKER, resolve_reranker
+from twindex.indexing.encoders.cross_encoder import ABOUT, DEFAULT_RERANKER, resolve_reranker
 from twindex.indexing.encoders.resolve import resolve_encoder
 from twindex.indexing.encoders.resolve_sparse import resolve_legs
+from twindex.indexing.encoders.shipped import shipped_folder
 from twindex.indexing.encoding import Encoder, EncoderInfo, PairScorer, SparseEncoder
-from twindex.indexing.errors import ConfigError, MissingError, QueryError
+from twindex.indexing.errors import ConfigError, MissingError, QueryError, TwindexError
 from twindex.indexing.types import Float32Array
 
 #: From the names of a dense and a sparse encoder to both.
@@ -200,6 +202,16 @@ class EncoderPool:
                         remedy="start the server with --reranker FOLDER",
                     ) from error
             return self._rerankers[name]
+
+    def reranker_here(self) -> str | None:
+        """The name of the reranker, if it is here; it is not loaded."""
+        if self.reranker_name in self._rerankers:
+            return self.reranker_name
+        try:
+            folder = shipped_folder(self.reranker_name) or Path(self.reranker_name).expanduser()
+            return self.reranker_name if (folder / ABOUT).is_file() else None
+        except (TwindexError, OSError):
+            return None
 
     def of(self, config: IndexConfig) -> tuple[Encoder | None, SparseEncoder | None]:
         """The encoders of documents that an index names; whoever writes compares fingerprints.

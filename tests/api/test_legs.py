@@ -70,6 +70,7 @@ def timeless(body: dict[str, Any]) -> dict[str, Any]:
 def test_the_index_says_what_it_can_be_searched_by(client: TestClient) -> None:
     info = client.get(BASE).json()
     assert info["legs"] == ["bm25", "learned", "dense"]
+    assert info["reranker"] is None
     assert info["settings"]["sparse_encoder"]["name"].startswith("sparse-hashing")
 
 
@@ -125,6 +126,7 @@ def test_a_reranker_orders_the_best_hits_and_is_echoed(client: TestClient) -> No
     assert lengths == sorted(lengths, reverse=True)
     assert all(hit["ranks"]["before"] for hit in found["hits"][:3])
     assert "backwards" in json.dumps(found["hits"][0]["explanation"])
+    assert client.get(BASE).json()["reranker"] == "twindex-rerank"
 
 
 def test_a_cursor_belongs_to_its_options(client: TestClient) -> None:

@@ -13,7 +13,14 @@ from typing import Any
 
 import pytest
 
+from tests.api.conftest import DOCUMENTS
 from tests.api.server import Process, free_port
+from tests.api.test_legs import Questions
+from twindex.indexing.config import IndexConfig
+from twindex.indexing.encoders.hashing import HashingEncoder
+from twindex.indexing.encoders.sparse_hashing import SparseHashingEncoder
+from twindex.indexing.types import Document
+from twindex.indexing.writer import IndexWriter
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
 CHROMIUM = Path("/usr/bin/chromium")
@@ -185,3 +192,54 @@ def test_the_api_page_still_works(page: Any, url: str) -> None:
     page.wait_for_selector("article")
     assert page.locator("article").count() >= 20
     shot(page, "docs")
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An index with a learned leg and generated queries."""
+    path, encoder, sparse = tmp_path_factory.mktemp("page") / "rich", HashingEncoder(64), SparseHashingEncoder(512)
+    source = Questions()
+    config = IndexConfig(encoder=encoder.info, sparse_encoder=sparse.info, expansion=source.info)
+    with IndexWriter.create(path, config, encoder=encoder, sparse_encoder=sparse, expansions=source) as writer:
+        writer.add([Document(d["_id"], d["text"], d["title"], d["metadata"]) for d in DOCUMENTS])  # type: ignore[arg-type]
+        writer.commit()
+    server = Process(path, port=free_port(), log=path.parent / "log")
+    server.wait_ready(90)
+    yield server.url
+    server.stop()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_learned_words_and_generated_queries_are_shown(browser: Any, learned: str, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(learned)
+    page.width = width
+    page.get_by_label("Search or ask").fill("wherefore honey")
+    for column in ("hybrid", "sparse", "learned", "dense"):
+        page.wait_for_selector(f"#hits-{column} li", state="attached")
+        assert page.locator(f"#hits-{column} .title").first.text_content() == "Honey bee"
+    assert "learned words #1" in page.locator("#hits-hybrid .meta").first.text_content()
+    for column in ("hybrid", "learned", "sparse"):
+        if width < 600:
+            page.locator(f"#modes input[value={column}]").check()
+        page.locator(f"#hits-{column} summary").first.click()
+        why = page.locator(f"#hits-{column} .why").first
+        assert "wherefore Honey bee Ho" in why.text_content()
+    assert page.locator("#hits-sparse .bars b").first.is_visible()
+    assert not page.get_by_label("Rerank").is_visible(), "this server has no reranker"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "no sideways scrolling"
+    shot(page, "learned")
+    barriers(page)
+    page.get_by_label("Generated queries").select_option("no")
+    sync_api.expect(page.locator("#hits-sparse .title").first).to_have_text("Honey bee")
+    if width < 600:
+        page.locator("#modes input[value=sparse]").check()
+    page.locator("#hits-sparse summary").first.click()
+    assert "wherefore" not in page.locator("#hits-sparse .why").first.text_content()
+    assert not problems, problems
+    context.close()
