@@ -113,7 +113,7 @@ class KeywordSelector:
     def __init__(self, model: TopicModel, config: KeywordConfig | None = None) -> None:
         self.model = model
         self.config = config or KeywordConfig()
-        self._topic_vectors: dict[int, Int8Array] = {}
+        self._topics: dict[int, tuple[tuple[str, ...], Int8Array]] = {}
 
     def select(self, text: str, vector: Float32Array | None = None) -> KeywordChoice:
         """Keywords of a text, known to the model or new.
@@ -161,14 +161,13 @@ class KeywordSelector:
         """Phrases by cosine with the text, times what they are said more than once."""
         if not names:
             return ()
-        split = [name.split(" ") for name in names]
-        near = np.maximum(cosines(self.model.space.of(split, raw=True), centre)[:, 0], 0)
+        near = np.maximum(cosines(self.model.space.phrases(names, raw=True), centre)[:, 0], 0)
         scores = near * np.array([_saturated(counts[name]) for name in names], np.float32)
         best = np.argsort(-scores, kind="stable")[: self.config.pool]
         best = best[scores[best] > 0]
         if not len(best):
             return ()
-        pool = self.model.space.of([split[at] for at in best.tolist()])
+        pool = self.model.space.phrases([names[at] for at in best.tolist()])
         relevance = scores[best] / scores[best[0]]
         order = diverse(relevance, np.maximum(cosines(pool, pool), 0), self.config.count, self.config.diversity)
         return tuple(_keyword(names[at], near[at], "document") for at in best[order].tolist())
@@ -177,20 +176,24 @@ class KeywordSelector:
         """Phrases of the top topics by the topic's share, times standing in it, times cosine with the text."""
         found: dict[str, Keyword] = {}
         for number, share in topics.top(self.config.topics):
-            names = self.model.topics[number].words[: self.config.topic_words]
-            near = np.maximum(cosines(self._vectors(number), centre)[:, 0], 0) if names else ()
+            names, vectors = self._of_topic(number)
+            if not names:
+                continue
+            near = np.maximum(cosines(vectors, centre)[:, 0], 0).tolist()
             for place, (name, cosine) in enumerate(zip(names, near)):
                 key = stemmed(name)
-                keyword = _keyword(name, share * (1 - place / (2 * len(names))) * float(cosine), "topic", number)
-                if key not in found or keyword.score > found[key].score:
-                    found[key] = keyword
+                score = share * (1 - place / (2 * len(names))) * cosine
+                if key not in found or score > found[key].score:
+                    found[key] = _keyword(name, score, "topic", number)
         return tuple(sorted(found.values(), key=lambda keyword: (-keyword.score, keyword.text)))
 
-    def _vectors(self, topic: int) -> Int8Array:
-        known = self._topic_vectors.get(topic)
+    def _of_topic(self, topic: int) -> tuple[tuple[str, ...], Int8Array]:
+        """Phrases of a topic and their vectors, made once."""
+        known = self._topics.get(topic)
         if known is None:
             names = self.model.topics[topic].words[: self.config.topic_words]
-            known = self._topic_vectors[topic] = self.model.space.of([name.split(" ") for name in names], raw=True)
+            known = names, self.model.space.phrases(names, raw=True)
+            self._topics[topic] = known
         return known
 
 

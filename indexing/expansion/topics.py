@@ -154,9 +154,9 @@ class TopicModel:
         """Whether the phrase is a word, or a pair that the collection has at least three times."""
         if " " not in phrase:
             return phrase in self.space.numbers
-        ids = self.space.ids(phrase.split(" "))
-        key = int(ids[0]) * len(self.space.words) + int(ids[1]) if len(ids) == 2 else -1
-        return key in self._pair_set
+        numbers = self.space.numbers
+        first, _, second = phrase.partition(" ")
+        return numbers.get(first, -1) * len(numbers) + numbers.get(second, -1) in self._pair_set
 
     @cached_property
     def _pair_set(self) -> frozenset[int]:
@@ -195,8 +195,13 @@ class TopicModel:
         """The nearest topics of each sentence and its share in each: int32[n, m], float32[n, m]."""
         width = min(SHARED, len(self.centres))
         cosine = dots(rows, self.centres) / norms(self.centres)[None, :] / norms(rows)[:, None]
-        label = np.argsort(-cosine, axis=1, kind="stable")[:, :width].astype(np.int32)
-        near = np.take_along_axis(cosine, label.astype(np.int64), axis=1)
+        label = np.empty((len(rows), width), np.int32)
+        near = np.empty((len(rows), width), np.float32)
+        every = np.arange(len(rows))
+        for place in range(width):  # the best, then the next; of equals the first
+            label[:, place] = best = cosine.argmax(axis=1)
+            near[:, place] = cosine[every, best]
+            cosine[every, best] = -np.inf
         in_reach = (near >= self.threshold) & rows.any(axis=1, keepdims=True)
         pull = np.where(in_reach, np.exp((near - near[:, :1]) * np.float32(SHARPNESS)), 0)
         total = pull.sum(axis=1, keepdims=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 _TOKEN: Final = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*|[^\w\s]")
@@ -54,8 +55,8 @@ def segments(text: str) -> Iterator[list[str]]:
     """Runs of neighbouring words: whatever parts them (stop words, numbers, punctuation) is left out."""
     run: list[str] = []
     for token in _TOKEN.findall(text.lower().replace("’", "'")):
-        word = token.removesuffix("'s")
-        if _is_word(word):
+        word = _word(token)
+        if word:
             run.append(word)
         elif run:
             yield run
@@ -80,5 +81,9 @@ def phrases(text: str) -> list[str]:
     return found
 
 
-def _is_word(token: str) -> bool:
-    return MIN_CHARS <= len(token) <= MAX_CHARS and token not in STOP_WORDS and _LETTER.search(token) is not None
+@lru_cache(maxsize=1 << 18)
+def _word(token: str) -> str:
+    """The word that a token stands for, "" if it stands for none."""
+    word = token.removesuffix("'s")
+    fits = MIN_CHARS <= len(word) <= MAX_CHARS and word not in STOP_WORDS and _LETTER.search(word)
+    return word if fits else ""
