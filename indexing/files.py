@@ -9,7 +9,14 @@ from typing import Final, NamedTuple
 
 from twindex.indexing.directory import Directory
 from twindex.indexing.errors import CorruptIndexError
-from twindex.indexing.expansion.layout import CODE_FILE, FOLDER, QUERY_FILE, QUERY_OFFSET_FILE, QUERY_PTR_FILE
+from twindex.indexing.expansion.layout import (
+    CODE_FILE,
+    FOLDER,
+    QUERY_FILE,
+    QUERY_OFFSET_FILE,
+    QUERY_PTR_FILE,
+    TEXT_CODE_FILE,
+)
 from twindex.indexing.manifest import DTYPE_BYTES, FileEntry, SegmentEntry, sorted_files
 
 
@@ -50,6 +57,7 @@ QUERY_KINDS: Final[dict[str, FileKind]] = {
     QUERY_OFFSET_FILE: FileKind("expansion", "query_offsets", "u8"),
     QUERY_PTR_FILE: FileKind("expansion", "query_pointers", "u8"),
     CODE_FILE: FileKind("expansion", "codes", "bytes"),
+    TEXT_CODE_FILE: FileKind("expansion", "text_codes", "bytes"),
 }
 #: Legs that stand in the folder of expansions as well, under the name "expansion." and their own.
 EXPANDED_LEGS: Final = ("bm25", "impact", "dense")

@@ -13,6 +13,7 @@ import numpy as np
 from twindex.indexing.config import IndexConfig
 from twindex.indexing.directory import FileDirectory
 from twindex.indexing.errors import ConfigError
+from twindex.indexing.expansion.codes import build_codes
 from twindex.indexing.expansion.merge import merge_expansions
 from twindex.indexing.files import check_unaltered, segment_name
 from twindex.indexing.manifest import SEGMENT_FOLDER
@@ -98,6 +99,8 @@ def merge_segments(
         store.finish()
     if dim is not None and config.vector_kind == "hnsw":
         build_hnsw(path, dim, config.hnsw)
+    if dim is not None and config.expansion is not None:
+        build_codes(path, dim)
     return WorkingSegment(directory, name, size=total, documents=sum(s.documents for s in group))
 
 

@@ -73,6 +73,7 @@ class DualRetriever:
                 aggregate=aggregate,
                 proposes=dense.kind == "auto",
                 graph=graphs.get(int(base)),
+                unit=encoder.info.similarity == "cosine",
             )
             for base, segment in zip(snapshot.bases, segments)
             if segment.vectors is not None and segment.vectors.size

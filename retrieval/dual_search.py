@@ -36,6 +36,14 @@ from twindex.retrieval.vector_search import (
 #: Proposed queries for each passage that is wanted, and in any case.
 PROPOSED_EACH: Final = 20
 PROPOSED_LEAST: Final = 600
+#: Proposed texts for each passage that is wanted, and in any case.
+TEXTS_EACH: Final = 4
+TEXTS_LEAST: Final = 200
+#: Passages that miss the best by so much of a cosine are looked at in full as well: the generated query that was
+#: proposed need not be their nearest.
+MARGIN: Final = 0.02
+#: Length of a vector of an encoder whose similarity is the cosine, or a little more.
+UNIT_LENGTH: Final = 1.001
 #: With more than this share of all generated queries proposed, a scan is as quick.
 PROPOSED_SHARE: Final = 0.2
 
@@ -86,7 +94,8 @@ class DualPart:
         base: Its first ordinal.
         aggregate: "max" or "mean": what stands for the queries of a passage.
         proposes: Whether codes may propose the generated queries to look at, where there are codes.
-        graph: What proposes texts; None = all are scanned.
+        graph: What proposes texts; None = codes do, or all are scanned.
+        unit: Whether all vectors have length 1.
     """
 
     def __init__(
@@ -98,6 +107,7 @@ class DualPart:
         aggregate: str,
         proposes: bool = True,
         graph: GraphSearch | None = None,
+        unit: bool = False,
     ) -> None:
         self.base = base
         self.size = text.size
@@ -110,7 +120,20 @@ class DualPart:
         self._counts = expansion.counts
         self._proposes = proposes and not self._mean and expansion.has_codes
         self._graph = graph
+        self._unit = unit
         self._largest: dict[int, float] = {}
+
+    @cached_property
+    def _longest(self) -> float:
+        """Length of the longest vector, or a little more. Cost: one pass over all of them, the first time."""
+        if self._unit:
+            return UNIT_LENGTH
+        found = [
+            largest_norm(np.asarray(matrix[start : start + BLOCK_ROWS]))
+            for matrix in (self._text, self._queries)
+            for start in range(0, len(matrix), BLOCK_ROWS)
+        ]
+        return max(found, default=0.0)
 
     def rows(self, local: int) -> Float32Array:
         """Vectors of a passage's generated queries: float32[n, dim]."""
@@ -150,9 +173,9 @@ class DualPart:
         if self._mean:
             return exact_scores(self._means[locals_], query)
         rows, starts, counts = self._gathered(locals_)
-        rough = rows @ query
+        rough = _products(rows, query)
         # The greatest exact product belongs to a row whose rough product is within twice the error of the greatest.
-        error = 2 * Best(query, 1).error_of(largest_norm(rows))
+        error = 2 * Best(query, 1).error_of(UNIT_LENGTH if self._unit else largest_norm(rows))
         near = np.flatnonzero(rough >= np.repeat(np.maximum.reduceat(rough, starts), counts) - error)
         out = np.full(len(locals_), -np.inf, np.float32)
         np.maximum.at(out, np.searchsorted(starts, near, side="right") - 1, exact_scores(rows[near], query))
@@ -239,7 +262,7 @@ class DualPart:
         """The threshold algorithm, with what the codes propose as one list and the text scores as the other."""
         numbers = codes.propose(query, depth)
         owners, rows = self.expansion.owners[numbers], np.asarray(self._queries[numbers])
-        rough = rows @ query
+        rough = _products(rows, query)
         starts = np.flatnonzero(np.diff(owners, prepend=-1))
         seen = owners[starts]
         there, a = self._counts > 0, np.float32(one.alpha)
@@ -249,7 +272,7 @@ class DualPart:
         scores[seen] = (1 - a) * text[seen] + a * np.maximum.reduceat(rough, starts)
         known = certain & ~there
         known[seen] = True
-        error = one.error_of(max(self._text_norm, largest_norm(rows)))
+        error = one.error_of(self._longest) + 0.5 * one.alpha * MARGIN
         sure = known if allowed is None else known & allowed
         if np.count_nonzero(sure) < one.k:
             self._scan(query[None], [one], allowed)
@@ -271,25 +294,33 @@ class DualPart:
     ) -> tuple[Float32Array, BoolArray]:
         """Rough products with the passages, and of which they are certain: float32[size], bool[size].
 
-        Without a graph of the texts, all are. With one, what it proposes and what ``seen`` names; for the others stands
-        the lowest that it proposed.
+        Without a graph or codes of the texts, all are. Else what those propose and what ``seen`` names; for the others
+        stands the lowest of them.
         """
-        if self._graph is None:
+        local = self._proposed_texts(query, k, allowed)
+        if local is None:
             out = np.empty(self.size, np.float32)
             for start in range(0, self.size, BLOCK_ROWS):
                 block = np.asarray(self._text[start : start + BLOCK_ROWS])
-                out[start : start + BLOCK_ROWS] = products(query[None], block)[0]
+                out[start : start + BLOCK_ROWS] = _products(block, query)
             return out, np.ones(self.size, np.bool_)
-        local = np.union1d(self._graph.propose(query, k, allowed), seen)
-        scores = np.asarray(self._text[local]) @ query
+        local = np.union1d(local, seen)
+        scores = _products(np.asarray(self._text[local]), query)
         out, certain = np.full(self.size, scores.min(initial=1.0), np.float32), np.zeros(self.size, np.bool_)
         out[local], certain[local] = scores, True
         return out, certain
 
+    def _proposed_texts(self, query: Float32Array, k: int, allowed: BoolArray | None) -> Int64Array | None:
+        """Passages whose texts are nearest, by the graph or by codes; None where neither is there."""
+        if self._graph is not None:
+            return self._graph.propose(query, k, allowed)
+        codes = self.expansion.text_codes()
+        return codes.propose(query, max(TEXTS_LEAST, TEXTS_EACH * k)) if codes is not None else None
+
     def _nearest(self, query: Float32Array, locals_: Int64Array) -> Float32Array:
         """The greatest rough product of each passage's generated queries: float32[n]."""
         rows, starts, _ = self._gathered(locals_)
-        return np.maximum.reduceat(rows @ query, starts)
+        return np.maximum.reduceat(_products(rows, query), starts)
 
     def _gathered(self, locals_: Int64Array) -> tuple[Float32Array, Int64Array, Int64Array]:
         """Vectors of the generated queries of passages that have some, where each passage's begin, and their counts."""
@@ -298,10 +329,11 @@ class DualPart:
         numbers = np.repeat(self._ptr[locals_] - starts, counts) + np.arange(int(counts.sum()))
         return np.asarray(self._queries[numbers]), starts, counts
 
-    @cached_property
-    def _text_norm(self) -> float:
-        starts = range(0, self.size, BLOCK_ROWS)
-        return max((largest_norm(np.asarray(self._text[s : s + BLOCK_ROWS])) for s in starts), default=0.0)
+
+def _products(rows: Float32Array, query: Float32Array) -> Float32Array:
+    """float32 inner products of one query, by one thread: see ``FEW_QUERIES`` in :mod:`.vector_search`."""
+    out: Float32Array = products(query[None], rows)[0]
+    return out
 
 
 def _kth(scores: NDArray[np.float32], k: int) -> float:

@@ -141,7 +141,7 @@ class ExpansionBuilder:
             if self._vectors is not None:
                 self._vectors.finish()
                 if config.encoder is not None:
-                    build_codes(self._folder, config.encoder.dim)
+                    build_codes(self._folder.parent, config.encoder.dim)
 
     def abandon(self) -> None:
         """Stops without completing the files."""

@@ -1,4 +1,4 @@
-"""Codes of four bits a piece for the vectors of generated queries: a sidecar that proposes, and never decides.
+"""Codes of four bits a piece for the vectors of texts and generated queries: they propose, and never decide.
 
 There are many times more generated queries than passages, and a search needs the nearest of them alone. The codes
 (product quantisation, one of 16 centroids for each few dimensions) take an eighth of a byte a dimension and are
@@ -18,13 +18,15 @@ from typing import Any, Final
 import numpy as np
 
 from twindex.indexing.errors import CorruptIndexError
-from twindex.indexing.expansion.layout import CODE_FILE
+from twindex.indexing.expansion.layout import CODE_FILE, FOLDER, TEXT_CODE_FILE
 from twindex.indexing.optional import load
 from twindex.indexing.types import Float32Array, Int64Array
 from twindex.indexing.vectors import BUILD_ROWS, VectorReader
 
 #: With fewer vectors there are no codes: scanning the vectors takes a few milliseconds.
 CODES_FROM: Final = 10_000
+#: With fewer texts they are scanned; 16 centroids need about so many.
+TEXT_CODES_FROM: Final = 1000
 #: Vectors from which the centroids are found, taken at even distances.
 TRAINED_ON: Final = 8192
 #: Dimensions that share a code.
@@ -33,14 +35,24 @@ _BITS: Final = 4
 _PURPOSE: Final = "codes of generated queries"
 
 
-def build_codes(folder: Path, dim: int) -> Path | None:
-    """Writes the codes of a folder's vectors; None where there are too few, or the dimensions cannot be cut.
+def build_codes(segment: Path, dim: int) -> list[Path]:
+    """Writes the codes of a segment's generated queries, and of its texts; the files written.
 
-    One thread makes them in one order, so that the same vectors give the same bytes.
+    None where there are too few queries, or the dimensions cannot be cut; those of texts only where there are texts
+    enough to find centroids. One thread makes them in one order, so that the same vectors give the same bytes.
     """
-    reader = VectorReader(folder, dim)
-    if reader.size < CODES_FROM or dim % PIECE:
-        return None
+    folder = segment / FOLDER
+    queries, texts = VectorReader(folder, dim), VectorReader(segment, dim)
+    if queries.size < CODES_FROM or dim % PIECE:
+        return []
+    made = [_build(queries, folder / CODE_FILE)]
+    if texts.size >= TEXT_CODES_FROM:
+        made.append(_build(texts, folder / TEXT_CODE_FILE))
+    return made
+
+
+def _build(reader: VectorReader, path: Path) -> Path:
+    dim = reader.dim
     faiss = load("faiss", purpose=_PURPOSE)
     index = faiss.IndexPQFastScan(dim, dim // PIECE, _BITS, faiss.METRIC_INNER_PRODUCT)
     before = faiss.omp_get_max_threads()
@@ -52,7 +64,6 @@ def build_codes(folder: Path, dim: int) -> Path | None:
             index.add(np.ascontiguousarray(reader.matrix[start : start + BUILD_ROWS]))
     finally:
         faiss.omp_set_num_threads(before)
-    path = folder / CODE_FILE
     temporary = path.with_suffix(".tmp")
     faiss.write_index(index, str(temporary))
     with open(temporary, "rb") as file:
@@ -62,10 +73,10 @@ def build_codes(folder: Path, dim: int) -> Path | None:
 
 
 class Codes:
-    """The codes of a segment's generated queries, in memory. Safe for threads.
+    """The codes of some vectors, in memory. Safe for threads.
 
     Args:
-        folder: The segment's folder of expansions.
+        path: Their file.
         size: Vectors that there must be codes of.
         dim: Their length.
 
@@ -73,9 +84,8 @@ class Codes:
         CorruptIndexError: If the file cannot be read, or is about other vectors.
     """
 
-    def __init__(self, folder: Path, *, size: int, dim: int) -> None:
+    def __init__(self, path: Path, *, size: int, dim: int) -> None:
         faiss = load("faiss", purpose=_PURPOSE)
-        path = folder / CODE_FILE
         try:
             self._index: Any = faiss.read_index(str(path))
         except (RuntimeError, OSError) as error:

@@ -12,5 +12,7 @@ QUERY_OFFSET_FILE: Final = "q.off"
 QUERY_PTR_FILE: Final = "q.ptr"
 #: Codes that propose the nearest queries.
 CODE_FILE: Final = "codes.faiss"
+#: Codes that propose the nearest texts beside them.
+TEXT_CODE_FILE: Final = "texts.faiss"
 #: Between a passage's queries where they are analysed or encoded as one text: no analyzer joins words across it.
 SEPARATOR: Final = "\n"

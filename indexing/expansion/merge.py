@@ -9,7 +9,6 @@ import numpy as np
 
 from twindex.indexing.config import IndexConfig
 from twindex.indexing.expansion.building import ENCODED, QueryWriter
-from twindex.indexing.expansion.codes import build_codes
 from twindex.indexing.expansion.layout import FOLDER
 from twindex.indexing.expansion.reader import ExpansionReader
 from twindex.indexing.postings import merge_impacts, merge_postings
@@ -38,7 +37,6 @@ def merge_expansions(
     writer.finish()
     if config.encoder is not None:
         _merge_vectors(readers, keep, folder, config.encoder.dim)
-        build_codes(folder, config.encoder.dim)
 
 
 def _merge_vectors(

@@ -10,7 +10,14 @@ import numpy as np
 
 from twindex.indexing.errors import CorruptIndexError
 from twindex.indexing.expansion.codes import Codes
-from twindex.indexing.expansion.layout import CODE_FILE, FOLDER, QUERY_FILE, QUERY_OFFSET_FILE, QUERY_PTR_FILE
+from twindex.indexing.expansion.layout import (
+    CODE_FILE,
+    FOLDER,
+    QUERY_FILE,
+    QUERY_OFFSET_FILE,
+    QUERY_PTR_FILE,
+    TEXT_CODE_FILE,
+)
 from twindex.indexing.postings import ImpactReader, PostingsReader
 from twindex.indexing.postings.layout import IMPACT_FACTS_FILE
 from twindex.indexing.postings.reader import corrupt, mapped
@@ -111,9 +118,23 @@ class ExpansionReader:
         with self._code_lock:
             return self._codes
 
+    def text_codes(self) -> Codes | None:
+        """The codes of the passages' own vectors; None where there are none.
+
+        Raises:
+            CorruptIndexError: If they cannot be read, or are those of other vectors.
+        """
+        with self._code_lock:
+            return self._text_codes
+
     @cached_property
     def _codes(self) -> Codes:
-        return Codes(self.folder, size=self.count, dim=self._dim or 0)
+        return Codes(self.folder / CODE_FILE, size=self.count, dim=self._dim or 0)
+
+    @cached_property
+    def _text_codes(self) -> Codes | None:
+        path = self.folder / TEXT_CODE_FILE
+        return Codes(path, size=self.size, dim=self._dim or 0) if path.is_file() else None
 
     def _same(self, found: int, what: str) -> None:
         if found != self.size:

@@ -174,7 +174,7 @@ def test_codes_of_other_vectors_are_an_error(tmp_path: Path, monkeypatch: pytest
     with index(tmp_path / "a", 60, segment_docs=100) as a, index(tmp_path / "b", 40, segment_docs=100) as b:
         reader, other = a.segments[0].expansion, b.segments[0].expansion
         with pytest.raises(CorruptIndexError, match="codes of"):
-            codes.Codes(other.folder, size=reader.count, dim=DIM)
+            codes.Codes(other.folder / "codes.faiss", size=reader.count, dim=DIM)
         assert len(reader.codes().propose(MODEL.encode_queries(["pine"])[0], 9)) == 9
 
 
