@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from twindex.eval.sparse_shards import SparseShards
 from twindex.indexing.encoding import Encoder, EncoderInfo, SparseEncoder, SparseEncoderInfo, SparseRows
 from twindex.indexing.types import Float32Array, Int32Array
 from twindex.indexing.vector_cache import VectorCache
+from twindex.retrieval.impact_reasons import names_of
+from twindex.retrieval.query_terms import analyzer_of
 
 #: Texts whose vectors are made durable together: what a crash can cost.
 SHARD = 256
@@ -78,6 +80,15 @@ class CachedSparse:
     def encode_documents(self, texts: Sequence[str]) -> SparseRows:
         """Vectors of documents, in the order of ``texts``."""
         return self._shards.encode(texts, self.encoder)
+
+    @property
+    def analyzer_fingerprint(self) -> str:
+        """That of the analyzer whose terms the dimensions of the encoder behind are; empty if they are none."""
+        return analyzer_of(self.encoder)
+
+    def words(self, text: str) -> Mapping[int, str]:
+        """What the dimensions of a query stand for, as the encoder behind says."""
+        return names_of(self.encoder, text)
 
     def encode_query(self, text: str) -> tuple[Int32Array, Float32Array]:
         """The query's dimensions, ascending, and their weights: int32[m], float32[m]."""

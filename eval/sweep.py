@@ -93,10 +93,10 @@ def _values(
 
 
 def _groups(candidates: Sequence[Candidate], roles: Sequence[Role]) -> dict[Fusion, list[int]]:
-    """Candidates that weigh every leg, by method: those of one method differ in their weights alone."""
+    """Candidates by method: those of one method differ in their weights alone."""
     groups: dict[Fusion, list[int]] = {}
     for number, candidate in enumerate(candidates):
-        if all(candidate.recipe.weights_of(roles)) and isinstance(candidate.recipe.fusion, RRF | Convex):
+        if isinstance(candidate.recipe.fusion, RRF | Convex):
             groups.setdefault(candidate.recipe.fusion_of(roles), []).append(number)
     return groups
 
@@ -145,6 +145,12 @@ def _totals(
             part = np.full(size, scale.absent)
             part[places] = scale.apply(ranking.scores)
             total += (share / sums) * part
+    # A leg of weight 0 is absent, and so are the documents that no other leg has.
+    for row in np.flatnonzero((weights == 0).any(axis=1)).tolist():
+        there = np.zeros(size, np.bool_)
+        for places in (one for one, weight in zip(at, weights[row].tolist()) if weight):
+            there[places] = True
+        total[row, ~there] = -np.inf
     return total.astype(np.float32)
 
 
@@ -158,5 +164,5 @@ def _places(totals: NDArray[np.float32], ords: Int64Array, wanted: Int32Array, o
     for column in np.flatnonzero(inside).tolist():
         score = totals[:, at[column] : at[column] + 1]
         above = (rivals > score).sum(axis=1) + ((rivals == score) & (names < wanted[column])).sum(axis=1)
-        out[:, column] = above + 1
+        out[:, column] = np.where(np.isneginf(score[:, 0]), 0, above + 1)
     return out

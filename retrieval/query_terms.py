@@ -136,9 +136,14 @@ class OverTerms(NamesTerms, Protocol):
         """That of the analyzer."""
 
 
+def analyzer_of(encoder: SparseEncoder) -> str:
+    """Fingerprint of the analyzer whose terms an encoder's dimensions are; empty if they are those of none."""
+    return encoder.analyzer_fingerprint if isinstance(encoder, OverTerms) else ""
+
+
 def counts_terms(encoder: SparseEncoder, snapshot: Snapshot) -> bool:
     """Whether the encoder's dimensions are the terms of the index, so that its dictionary has their frequencies."""
-    return isinstance(encoder, OverTerms) and encoder.analyzer_fingerprint == snapshot.analyzer.fingerprint
+    return analyzer_of(encoder) == snapshot.analyzer.fingerprint
 
 
 def counted_idf(encoder: SparseEncoder, snapshot: Snapshot) -> CountedIdf:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.eval.made_up import make_collection
 from tests.eval.test_matrix import options
+from twindex.eval.cached_encoder import CachedSparse
 from twindex.eval.candidates import standard_candidates
 from twindex.eval.harness import BeirOptions, evaluate_beir
 from twindex.eval.matrix import run_matrix
@@ -27,7 +28,9 @@ from twindex.indexing.encoding import SparseEncoderInfo, SparseRows
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.types import Float32Array, Int32Array
 from twindex.retrieval import Profile, Ranking
+from twindex.retrieval.impact_reasons import names_of
 from twindex.retrieval.options import SearchOptions
+from twindex.retrieval.query_terms import analyzer_of
 
 THREE = ("bm25", "learned", "dense")
 
@@ -138,7 +141,9 @@ def test_the_sweep_of_three_legs_is_what_fusing_gives() -> None:
     ordinals = {f"d{d}": (d,) for d in range(60)}
     measure = Measure("nDCG", 10)
     table = score_table(candidates, ids, legs, measure, qrels=qrels, ordinals=ordinals, roles=THREE)
-    for number in range(0, len(candidates), 7):
+    silent = [i for i, c in enumerate(candidates) if not all(c.recipe.weights_of(THREE))]
+    assert len(silent) == 4  # each leg alone or left out
+    for number in [*range(0, len(candidates), 7), *silent]:
         for column, (query, one) in enumerate(zip(ids, legs, strict=True)):
             ranking = candidates[number].recipe.fuse(one, 10, THREE)
             gains = [qrels[query].get(f"d{o}", 0) for o in ranking.ords.tolist()]
@@ -184,3 +189,20 @@ def test_sparse_vectors_are_kept_by_content(tmp_path: Path) -> None:
     damaged = SparseShards(tmp_path, encoder.info.fingerprint)
     damaged.encode(texts, encoder)
     assert encoder.texts == 6
+
+
+class Named(CountingSparse):
+    """The same, as an encoder whose dimensions are terms."""
+
+    analyzer_fingerprint = "an analyzer"
+
+    def words(self, text: str) -> dict[int, str]:
+        return {int(number): text for number in self.encode_query(text)[0]}
+
+
+def test_what_is_cached_says_of_its_terms_what_the_encoder_says(tmp_path: Path) -> None:
+    named, plain = (CachedSparse(one, tmp_path) for one in (Named(), CountingSparse()))
+    assert analyzer_of(named) == "an analyzer"
+    assert set(names_of(named, "bees").values()) == {"bees"}
+    assert analyzer_of(plain) == ""
+    assert names_of(plain, "bees") == {}
