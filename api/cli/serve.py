@@ -19,6 +19,7 @@ from twindex.api import logs
 from twindex.api.app import AppConfig, create_app
 from twindex.api.cli import options
 from twindex.api.cli.ask import generator_from
+from twindex.api.corked import CorkedProtocol
 from twindex.api.gate import GateConfig
 from twindex.api.limits import Limits
 from twindex.api.service.catalog import place_of
@@ -171,6 +172,7 @@ def work(plan: Plan, listener: socket.socket) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(config),
+            http=CorkedProtocol,
             log_config=None,
             log_level=logging.WARNING,
             access_log=False,

@@ -3,7 +3,7 @@ const $ = id => document.getElementById(id);
 const NAMES = { hybrid: "Both fused", sparse: "By words", learned: "By learned words", dense: "By meaning" };
 const DELAY = 180, HITS = 8;
 /* What is shown side by side: a column is a mode, and which sparse legs. */
-const state = { columns: ["hybrid", "sparse", "dense"], legs: ["bm25", "dense"], shown: "hybrid", typing: 0, searching: null, asking: null };
+const state = { columns: ["hybrid", "sparse", "dense"], legs: ["bm25", "dense"], shown: "hybrid", ready: false, typing: 0, searching: null, asking: null };
 
 const el = (tag, props = {}, ...children) => {
   const node = document.createElement(tag);
@@ -55,7 +55,8 @@ function show(mode) {
 }
 
 async function search() {
-  if (!$("index").value) return; // start() searches once the indexes are known
+  if (!state.ready) return; // start() searches once the indexes are known
+  clearTimeout(state.typing);
   const query = $("query").value, filter = $("filter").value.trim();
   history.replaceState(null, "", query ? `#${new URLSearchParams({ q: query, ...(filter ? { f: filter } : {}) })}` : location.pathname);
   if (state.searching) state.searching.abort();
@@ -229,8 +230,9 @@ async function start() {
     $("index").replaceChildren(...list.map(one => el("option", { value: one.name }, `${one.name} (${one.documents.toLocaleString()})`)));
     if (!list.length) { say("There is no index yet: POST /v1/indexes makes one."); return; }
     await describe();
+    state.ready = true;
     const given = new URLSearchParams(location.hash.slice(1));
-    if (given.get("q")) { $("query").value = given.get("q"); $("filter").value = given.get("f") || ""; }
+    if (given.get("q") && !$("query").value) { $("query").value = given.get("q"); $("filter").value = given.get("f") || ""; }
     await search();
   } catch (error) { say(error.message, true); }
 }

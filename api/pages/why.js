@@ -1,9 +1,11 @@
 "use strict";
 /* Why: the explanation tree of a hit, drawn. */
 
-const LEGS = { bm25: ["words", "sparse"], learned: ["learned words", "learned"], dense: ["meaning", "dense"], before: ["before reranking", "hybrid"] };
-const legName = leg => (LEGS[leg] || [leg])[0];
-const legTone = leg => (LEGS[leg] || [leg, "hybrid"])[1];
+/* Legs by how their names begin: with generated queries they are called bm25f, learned+queries and dual. */
+const LEGS = [["bm25", "words", "sparse"], ["learned", "learned words", "learned"], ["dense", "meaning", "dense"], ["dual", "meaning", "dense"], ["before", "before reranking", "hybrid"]];
+const legOf = leg => LEGS.find(([start]) => leg.startsWith(start)) || [leg, leg, "hybrid"];
+const legName = leg => legOf(leg)[1];
+const legTone = leg => legOf(leg)[2];
 
 function explain(tree, mode) {
   const box = el("div", { className: "why" });

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from twindex.api.refusals import ConflictError, ForbiddenError, NotThereError
 from twindex.api.service.encoders import EncoderPool
+from twindex.api.service.memory import give_back
 from twindex.api.service.served import STATE_FOLDER, ServedIndex
 from twindex.indexing.config import IndexConfig
 from twindex.indexing.directory import sync_path
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 #: Seconds between looks for new commits.
 EVERY: Final = 0.2
+#: Seconds between times that memory goes back to the system, while there are new commits.
+GIVE_BACK: Final = 10.0
 DEFAULT_NAME: Final = "default"
 
 
@@ -244,7 +247,12 @@ class Catalog:
     def _follow(self) -> None:
         """Swaps in every newer commit. A failing look is logged once and tried again."""
         problems: dict[str, Any] = {}
+        before, then = 0, time.monotonic()
         while not self._stop.wait(self._seconds):
+            commits = sum(served.searcher.snapshot.generation for served in self.opened())
+            if commits != before and time.monotonic() - then > GIVE_BACK:
+                give_back()  # what older snapshots, their lists in memory and merges took
+                before, then = commits, time.monotonic()
             for served in self.opened():
                 try:
                     if served.follow():

@@ -231,6 +231,9 @@ def test_learned_words_and_generated_queries_are_shown(browser: Any, learned: st
         why = page.locator(f"#hits-{column} .why").first
         assert "wherefore Honey bee Ho" in why.text_content()
     assert page.locator("#hits-sparse .bars b").first.is_visible()
+    fused = page.locator("#hits-hybrid .why").first
+    assert [fused.locator(f".bars.{tone}").count() for tone in ("sparse", "learned", "dense")] == [1, 1, 1]
+    assert fused.locator(".bars.dense b").all_text_contents() == ["text", "generated"]
     assert not page.get_by_label("Rerank").is_visible(), "this server has no reranker"
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "no sideways scrolling"
     shot(page, "learned")
