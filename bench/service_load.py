@@ -186,7 +186,9 @@ def mixed(url: str, name: str, queries: list[str], *, minutes: float, rate: floa
         time.sleep(min(5.0, 60 * minutes / 20))
         samples.append(memory(group))
     ordered = sorted(times)
-    warm = samples[len(samples) // 3 :] or samples
+    warm = samples[len(samples) // 3 :] or samples  # the first third is for warming up
+    third = max(1, len(warm) // 3)
+    first, last = statistics.median(warm[:third]), statistics.median(warm[-third:])
     return {
         "minutes": minutes,
         "rate": rate,
@@ -195,7 +197,8 @@ def mixed(url: str, name: str, queries: list[str], *, minutes: float, rate: floa
         "p50_ms": round(1000 * ordered[len(ordered) // 2], 2),
         "p99_ms": round(1000 * ordered[int(len(ordered) * 0.99)], 2),
         "memory_mb": [round(sample / 1e6, 1) for sample in samples[:: max(1, len(samples) // 20)]],
-        "memory_growth_after_warm_up": round(max(warm[-3:]) / warm[0] - 1, 4),
+        "memory_growth_after_warm_up": round(last / first - 1, 4),
+        "memory_highest_over_median": round(max(warm) / statistics.median(warm) - 1, 4),
     }
 
 
