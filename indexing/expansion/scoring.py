@@ -1,9 +1,9 @@
 """How near a generated query is to its document: what a filter of queries goes by.
 
-Doc2Query-- (M. Gospodinov, S. MacAvaney, C. Macdonald, "Doc2Query--: When Less is More", ECIR 2023) leaves out queries that a
-relevance model finds beside the point. Here an encoder scores them, by the cosine of the query's and the document's
-vectors, which an index with both has anyway. The scores are kept in the store, so what is left out is decided when an
-index is built, and can be decided anew.
+Doc2Query-- (M. Gospodinov, S. MacAvaney, C. Macdonald, "Doc2Query--: When Less is More", ECIR 2023) leaves out queries
+that a relevance model finds beside the point. Here an encoder scores them, by the cosine of the query's and the
+document's vectors, which an index with both has anyway. The scores are kept in the store, so what is left out is
+decided when an index is built, and can be decided anew.
 """
 
 from __future__ import annotations

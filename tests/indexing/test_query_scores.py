@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from twindex.indexing.encoders.hashing import HashingEncoder
+from twindex.indexing.encoding import EncoderInfo
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.expansion.records import Record, content_hash
 from twindex.indexing.expansion.scoring import score_queries
@@ -63,7 +65,7 @@ def test_scores_are_cosines_of_query_and_document(writer: ExpansionWriter) -> No
 
 def test_a_threshold_leaves_out_what_is_beside_the_point(writer: ExpansionWriter) -> None:
     score_queries(writer, PASSAGES, HashingEncoder(256))
-    threshold = writer.store.threshold("made", 0.4)
+    threshold = writer.store.threshold("made", 0.5)
     with ExpansionStore.open(writer.path) as store:
         kept = StoredQueries(store, "made", threshold=threshold)
         assert kept.queries(PASSAGES[0].contents) == ("heat pump in winter", "how to warm a house")
@@ -108,9 +110,7 @@ def test_queries_without_scores_stay(writer: ExpansionWriter) -> None:
 def test_only_cosines_are_scores(writer: ExpansionWriter) -> None:
     class Dot(HashingEncoder):
         @property
-        def info(self):  # type: ignore[no-untyped-def] # noqa: ANN202
-            from dataclasses import replace
-
+        def info(self) -> EncoderInfo:
             return replace(super().info, similarity="dot")
 
     with pytest.raises(ConfigError, match="expected cosine"):
