@@ -238,6 +238,7 @@ def test_learned_words_and_generated_queries_are_shown(browser: Any, learned: st
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "no sideways scrolling"
     shot(page, "learned")
     barriers(page)
+    page.locator("#choices summary").click()
     page.get_by_label("Generated queries").select_option("no")
     sync_api.expect(page.locator("#hits-sparse .title").first).to_have_text("Honey bee")
     if width < 600:
