@@ -113,7 +113,9 @@ def systems_of(
 
 
 def measure_speed(path: Path, models: Models, texts: Sequence[str]) -> dict[str, Latency]:
-    """The latency of every kind of search, with encoders that remember nothing."""
+    """The latency of every kind of search, with encoders that remember nothing; nothing if it is not to be timed."""
+    if not models.timed:
+        return {}
     wanted = [name for name in TIMED if models.sparse_encoder is not None or name in ("bm25", "dense", "all")]
     with Searcher.open(
         path, encoder=models.encoder, sparse_encoder=models.sparse_encoder, reranker=models.reranker

@@ -17,7 +17,8 @@ class Models:
     """``encoder``: of the dense leg. ``sparse_encoder``: of the learned-sparse leg, None = there is none.
 
     ``reranker`` orders the ``rerank`` best hits of the default fusion anew. ``others``: dense encoders whose single
-    legs are shown beside, by the name that the table gives them.
+    legs are shown beside, by the name that the table gives them. ``timed``: whether searches are timed; those with
+    vectors that were made elsewhere would time a look-up.
 
     Raises:
         ConfigError: If a reranker is to see no hit, or hits are to be reranked by nothing.
@@ -28,6 +29,7 @@ class Models:
     reranker: PairScorer | None = None
     rerank: int = 0
     others: Mapping[str, Encoder] = field(default_factory=dict)
+    timed: bool = True
 
     def __post_init__(self) -> None:
         if (self.reranker is None) != (self.rerank == 0):
@@ -50,6 +52,7 @@ class Models:
             self.reranker,
             self.rerank,
             {name: CachedEncoder(encoder, folder) for name, encoder in self.others.items()},
+            self.timed,
         )
 
     def identity(self) -> dict[str, Any]:

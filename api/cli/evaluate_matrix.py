@@ -17,6 +17,7 @@ from twindex.eval.matrix import MatrixOptions, run_matrix
 from twindex.eval.matrix_set import profile_from, run_set
 from twindex.eval.matrix_task import SetTask
 from twindex.eval.models import Models
+from twindex.eval.recorded import PREFIX
 from twindex.eval.registry import report_split
 from twindex.eval.report import ReportOptions, write_report
 from twindex.eval.results import Results
@@ -70,7 +71,8 @@ def matrix(
         beside = _encoders(also or (), "--also NAME=ENCODER", device)
         dense, words = shared.index_encoders(None, encoder, learned, device=device)
         scorer = resolve_reranker(reranker or DEFAULT_RERANKER) if rerank else None
-        models = Models(dense or shared.encoder_from(encoder, device), words, scorer, rerank, beside)
+        timed = not encoder.startswith(PREFIX)
+        models = Models(dense or shared.encoder_from(encoder, device), words, scorer, rerank, beside, timed)
         per_set = _encoders(encoder_of or (), "--encoder-of SET=NAME", device)
         others = {name: replace(models, encoder=model) for name, model in per_set.items()}
         run_matrix(wanted, models, others=others, progress=progress)

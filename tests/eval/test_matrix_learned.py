@@ -103,6 +103,15 @@ def test_every_system_is_there_and_scored_as_alone(data: Path, tmp_path: Path) -
     assert run_matrix(options(data, cache), models()) == note  # found again
 
 
+def test_vectors_from_elsewhere_are_not_timed(data: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    untimed = Models(HashingEncoder(32), SparseHashingEncoder(64), timed=False)
+    note = run_matrix(options(data, cache, sets=("one",)), untimed)
+    with Results(cache / "r.duckdb") as store:
+        assert all("query_ms" not in store.timings(run) for run in note["sets"][0]["runs"].values())
+        assert gather(store).sets[0].cells["convex"].query_ms == 0
+
+
 def test_what_shapes_values_is_in_the_key(data: Path) -> None:
     from twindex.eval.beir import Dataset
 
