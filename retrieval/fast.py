@@ -229,6 +229,12 @@ class FastIndex:
         self._check(refused, terms)
         return Choice.between(*numbers)
 
+    def warm(self) -> None:
+        """One search, so that no other waits for what is compiled or loaded at the first call."""
+        if self.size and len(self.image.greatest):
+            weights = None if self.config is not None else np.ones(1, np.float32)
+            self.search(np.zeros(1, np.int64), np.array([0, 1], np.int64), 1, weights=weights)
+
     def close(self) -> None:
         """Ends the threads; the next search with several starts new ones."""
         with self._lock:

@@ -79,7 +79,9 @@ class Accelerator:
         """
         with self._lock:
             if self._index is None:
-                self._index = self._build()
+                index = self._build()
+                index.warm()  # before others see it: a call must not wait for a compiler
+                self._index = index
             return self._index
 
 
