@@ -77,14 +77,19 @@ def test_without_numba_auto_stays_with_numpy(tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_engine_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[int] = []
+    made: list[str] = []
     entered, go = threading.Event(), threading.Event()
 
+    class Engine:
+        def warm(self) -> None:
+            assert auto.ready is None, "nobody may see it before it has answered once"
+            made.append("warm")
+
     def build() -> Any:
-        made.append(1)
+        made.append("built")
         entered.set()
         assert go.wait(30)
-        return object()
+        return Engine()
 
     auto = Accelerator(build, "auto")
     threads = [threading.Thread(target=auto.index, args=(WARM,)) for _ in range(4)]
@@ -97,7 +102,7 @@ def test_the_engine_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for thread in threads:
         thread.join(30)
     assert auto.index(1) is auto.ready is not None
-    assert len(made) == 1
+    assert made == ["built", "warm"]
 
 
 def test_wrong_questions_are_refused(tmp_path: Path) -> None:
