@@ -23,8 +23,15 @@ A: TypeAlias = Any
 
 
 def jit(function: F) -> F:
-    """Compiled at first call, kept on disk, and run without the interpreter's lock."""
-    compiled: F = _numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")(function)
+    """Compiled at first call, kept on disk, and run without the interpreter's lock.
+
+    Where nothing may be written, as in a read-only installation of a user without a home, each process compiles.
+    """
+    how = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+    try:
+        compiled: F = _numba.njit(cache=True, **how)(function)
+    except RuntimeError:  # no folder to keep it in
+        compiled = _numba.njit(**how)(function)
     return compiled
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -103,6 +105,23 @@ def test_the_engine_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
         thread.join(30)
     assert auto.index(1) is auto.ready is not None
     assert made == ["built", "warm"]
+
+
+def test_a_place_where_nothing_may_be_written_is_no_error() -> None:
+    code = """
+import numba.core.caching as caching
+for kind in vars(caching).values():
+    if isinstance(kind, type) and hasattr(kind, "_locator_classes"):
+        kind._locator_classes = []
+from twindex.retrieval import kernels
+assert kernels.sift.stats.cache_path is None
+import numpy as np
+heap = np.array([1, 5, 3])
+kernels.sift(heap, 3, 4)
+assert heap[0] == 3, heap
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
 
 
 def test_wrong_questions_are_refused(tmp_path: Path) -> None:
