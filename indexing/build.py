@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from twindex.indexing.analysis.base import TermBatch
 from twindex.indexing.directory import FileDirectory
 from twindex.indexing.encoding import SparseRows
 from twindex.indexing.expansion.building import ExpansionBuilder
@@ -113,9 +114,7 @@ class SegmentBuilder:
     def finish(self) -> WorkingSegment:
         """Completes the files."""
         self._drain()
-        for batch in self._terms.drain():
-            with self._tools.phases.timed("inversion"):
-                self._postings.add(batch)
+        self._invert(self._terms.drain())
         with self._tools.phases.timed("writing"):
             self._postings.finish(self._terms.vocabulary)
             self._store.finish()
@@ -126,7 +125,7 @@ class SegmentBuilder:
                 if self._config.vector_kind == "hnsw":
                     build_hnsw(self._path, self._vectors_dim(), self._config.hnsw)
         if self.expansion is not None:
-            self.expansion.finish()
+            self.expansion.finish(self._terms.vocabulary)
         self._stop()
         return WorkingSegment(self._directory, self.name, size=self.size, documents=len(self._spans), live=self._live())
 
@@ -145,19 +144,26 @@ class SegmentBuilder:
         shard, self._buffer, self._waiting = self._buffer, [], 0
         rows, self._rows = self._rows, []
         texts = [passage.contents for passage in shard]
-        batches = self._terms.submit(texts)
+        batches = self._terms.submit(texts if self.expansion is None else [*texts, *self.expansion.look_up(texts)])
         encoded = self._pool.submit(self._tools.encode, texts) if self._vectors is not None and self._pool else None
         sparse = self._pool.submit(self._sparse, texts, rows) if self._impacts and self._pool else None
-        if self.expansion is not None:
-            self.expansion.submit(texts)
         with self._tools.phases.timed("storing"):
             self._store.add(shard)
-        with self._tools.phases.timed("inversion"):
-            for batch in batches:
-                self._postings.add(batch)
+        self._invert(batches)
         self._take_vectors(encoded, sparse)
         if self.expansion is not None:
             self.expansion.take()
+
+    def _invert(self, batches: list[TermBatch]) -> None:
+        """Takes analysed shards: terms of passages, and behind them those of their queries, if there are any."""
+        with self._tools.phases.timed("inversion"):
+            for batch in batches:
+                if self.expansion is None:
+                    self._postings.add(batch)
+                    continue
+                texts, queries = _halves(batch)
+                self._postings.add(texts)
+                self.expansion.invert(queries)
 
     def _take_vectors(self, encoded: Future[Float32Array] | None, sparse: Future[SparseRows] | None) -> None:
         if encoded is not None and self._vectors is not None:
@@ -184,3 +190,11 @@ class SegmentBuilder:
     def _stop(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True)
+
+
+def _halves(batch: TermBatch) -> tuple[TermBatch, TermBatch]:
+    """The first and the second half of the texts of a batch."""
+    middle = (len(batch.offsets) - 1) // 2
+    cut = int(batch.offsets[middle])
+    first = TermBatch(batch.ids[:cut], batch.offsets[: middle + 1])
+    return first, TermBatch(batch.ids[cut:], batch.offsets[middle:] - cut)

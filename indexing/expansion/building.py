@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 
+from twindex.indexing.analysis.base import TermBatch, Vocabulary
 from twindex.indexing.encoding import SparseRows
 from twindex.indexing.expansion.codes import build_codes
 from twindex.indexing.expansion.layout import FOLDER, QUERY_FILE, QUERY_OFFSET_FILE, QUERY_PTR_FILE, SEPARATOR
@@ -81,7 +82,6 @@ class ExpansionBuilder:
         self._pool = pool
         self._folder = segment / FOLDER
         self._folder.mkdir()
-        self._terms = tools.analysis.stream(tools.phases)
         self._postings = PostingsBuilder(self._folder)
         self._queries = QueryWriter(self._folder)
         config = tools.config
@@ -99,18 +99,21 @@ class ExpansionBuilder:
         """Queries of the segment so far."""
         return self._queries.count
 
-    def submit(self, texts: list[str]) -> None:
-        """Looks up the queries of a shard and begins their analysis; :meth:`take` must follow."""
+    def look_up(self, texts: list[str]) -> list[str]:
+        """The queries of a shard, those of a passage as one text to be analysed; :meth:`take` must follow.
+
+        They go through one stream of analysis with the passages' own texts: a process knows one vocabulary at a time.
+        """
         source = self._tools.expansions
-        queries = [() if source is None else tuple(source.queries(text)) for text in texts]
-        self._shard = queries
-        batches = self._terms.submit([SEPARATOR.join(some) for some in queries])
-        with self._tools.phases.timed("inversion"):
-            for batch in batches:
-                self._postings.add(batch)
+        self._shard = [() if source is None else tuple(source.queries(text)) for text in texts]
+        return [SEPARATOR.join(some) for some in self._shard]
+
+    def invert(self, batch: TermBatch) -> None:
+        """Takes the terms of passages' queries, in the order of passages."""
+        self._postings.add(batch)
 
     def take(self) -> None:
-        """Writes what was submitted."""
+        """Writes the queries that were looked up, and encodes them."""
         queries, self._shard = self._shard, []
         with self._tools.phases.timed("storing"):
             for some in queries:
@@ -127,14 +130,11 @@ class ExpansionBuilder:
             with self._tools.phases.timed("inversion"):
                 self._impacts.add(_spread(rows, np.flatnonzero(there), len(queries)))
 
-    def finish(self) -> None:
-        """Completes the files."""
-        for batch in self._terms.drain():
-            with self._tools.phases.timed("inversion"):
-                self._postings.add(batch)
+    def finish(self, vocabulary: Vocabulary) -> None:
+        """Completes the files; ``vocabulary`` is the one whose numbers the terms had."""
         config = self._tools.config
         with self._tools.phases.timed("writing"):
-            self._postings.finish(self._terms.vocabulary)
+            self._postings.finish(vocabulary)
             self._queries.finish()
             if self._impacts is not None:
                 self._impacts.finish()

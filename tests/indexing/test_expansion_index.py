@@ -15,6 +15,7 @@ from tests.indexing.builds import digest, document, documents, encoder
 from tests.indexing.expansions import MadeUpQueries
 from twindex.api.service.backup import restore_over, take_snapshot
 from twindex.indexing import build as building
+from twindex.indexing.analysis import pool
 from twindex.indexing.config import IndexConfig, VectorKind
 from twindex.indexing.directory import FileDirectory
 from twindex.indexing.encoders.sparse_hashing import SparseHashingEncoder
@@ -128,6 +129,18 @@ def test_the_same_corpus_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(expansion_building, "ENCODED", 3)  # what is encoded at once leaves no trace
     build(tmp_path / "b", documents(60), segment_docs=25)
     assert digest(tmp_path / "a") == digest(tmp_path / "b")
+
+
+def test_analysis_in_other_processes_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts and queries alternate in one stream: a process knows one vocabulary at a time."""
+    config = IndexConfig(segment_docs=100, expansion=SOURCE.info)
+    monkeypatch.setattr(building, "SHARD", 8)
+    for name, workers, begin in (("here", 1, 1 << 40), ("there", 3, 0)):
+        monkeypatch.setattr(pool, "START_CHARS", begin)
+        with IndexWriter.create(tmp_path / name, config, expansions=SOURCE, workers=workers) as writer:
+            writer.add(documents(250))
+            writer.commit()
+    assert digest(tmp_path / "here") == digest(tmp_path / "there")
 
 
 def test_a_new_text_gets_its_own_queries_and_without_a_store_none(tmp_path: Path) -> None:
