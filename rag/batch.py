@@ -80,6 +80,14 @@ class FormedGenerator(Protocol):
         """
 
 
+@runtime_checkable
+class Closing(Protocol):
+    """What holds connections or a process."""
+
+    def close(self) -> None:
+        """Gives them back; a second call does nothing."""
+
+
 class Threaded:
     """A batch generator out of one that takes single prompts.
 
@@ -101,6 +109,11 @@ class Threaded:
     def name(self) -> str:
         """The generator's."""
         return self._generator.name
+
+    def close(self) -> None:
+        """Gives back what the generator holds, if it holds something."""
+        if isinstance(self._generator, Closing):
+            self._generator.close()
 
     def batch(self, asks: Iterable[Ask], sampling: Sampling) -> Iterator[tuple[int, tuple[Outcome, ...]]]:
         """As :class:`BatchGenerator` says, in the order of the asks."""

@@ -19,6 +19,7 @@ from twindex.api.cli.failure import run_guarded
 #: Command -> the module whose ``register`` adds it.
 COMMANDS: Final[dict[str, str]] = {
     "index": "twindex.api.cli.index",
+    "expand": "twindex.api.cli.expand",
     "add": "twindex.api.cli.change",
     "delete": "twindex.api.cli.change",
     "merge": "twindex.api.cli.change",

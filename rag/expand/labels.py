@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from twindex.indexing.errors import GenerationError
+from twindex.indexing.expansion.topics import TopicModel
 from twindex.rag.batch import Ask, BatchGenerator, Sampling
-from twindex.rag.expand.prompts import ExpandPrompt, Shown
+from twindex.rag.expand.prompts import ExpandPrompt, Shown, cut
 from twindex.rag.forms import Lines, read_lines
 
 #: One short line.
 FORM: Final = Lines(1, 1, 14)
 #: A label has at most so many words; longer ones are sentences, and are not taken.
 MAX_WORDS: Final = 8
+#: Tokens that are shown of a sample.
+SAMPLE_TOKENS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,25 @@ def refined_labels(topics: Mapping[int, Unnamed], generator: BatchGenerator) -> 
         if label and len(label.split()) <= MAX_WORDS:
             labels[numbers[place]] = label
     return labels
+
+
+def unnamed_topics(model: TopicModel, contents: Iterable[str], *, samples: int = 3) -> dict[int, Unnamed]:
+    """The topics of a model with the texts that belong to each the most, earlier ones first among equals.
+
+    Args:
+        model: Topics.
+        contents: Texts to take samples from.
+        samples: Texts a topic.
+    """
+    best: dict[int, list[tuple[float, int, str]]] = {topic.id: [] for topic in model.topics}
+    texts = iter(contents)
+    at = 0
+    while block := list(islice(texts, 512)):
+        for text, found in zip(block, model.documents(block), strict=True):
+            at += 1
+            for topic, share in found.top(3):
+                best[topic] = sorted([*best[topic], (-share, at, cut(text, SAMPLE_TOKENS))])[:samples]
+    return {topic.id: Unnamed(topic.words, tuple(text for _, _, text in best[topic.id])) for topic in model.topics}
 
 
 def _asks(topics: Sequence[Unnamed], prompt: ExpandPrompt) -> Iterator[Ask]:

@@ -112,8 +112,14 @@ def cut(text: str, tokens: int) -> str:
     for number, match in enumerate(_TOKEN.finditer(text)):
         if number == tokens:
             short = text[: match.start()]
-            return (short.rsplit(None, 1)[0] if " " in short else short).rstrip()
+            whole = short[-1:].isspace() or " " not in short
+            return (short if whole else short.rsplit(None, 1)[0]).rstrip()
     return text.strip()
+
+
+def count_tokens(text: str) -> int:
+    """About how many tokens a text has."""
+    return sum(1 for _ in _TOKEN.finditer(text))
 
 
 def _inline(text: str) -> str:

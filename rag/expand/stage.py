@@ -147,7 +147,7 @@ class Expansion:
     def _block(self, passages: Sequence[Passage], budget: Budget, started: float) -> None:
         fresh = {content_hash(passage.contents): passage for passage in passages}
         self.report.documents += len(fresh)
-        pending = {hash_: passage for hash_, passage in fresh.items() if self._missing(hash_)}
+        pending = {hash_: passage for hash_, passage in fresh.items() if self.missing(hash_)}
         self.report.already += len(fresh) - len(pending)
         self.report.complete += len(fresh) - len(pending)
         jobs = self._guided(pending)
@@ -160,7 +160,7 @@ class Expansion:
             while rounds and not self.report.stopped:
                 self._round(rounds, lambda: self._stop(budget, started))
                 self.flush()
-                rounds = [job for job in rounds if self._missing(job.document)]
+                rounds = [job for job in rounds if self.missing(job.document)]
             self.report.complete += sum(self._enough(job.document) for job in jobs)
         self.flush()
 
@@ -168,7 +168,7 @@ class Expansion:
         self.report.stopped = budget.spent(self.report, started)
         return bool(self.report.stopped)
 
-    def _missing(self, document: bytes) -> list[int]:
+    def missing(self, document: bytes) -> list[int]:
         """Numbers of the sets that should come next: none if there are enough queries, or no hope for them."""
         if not self.config.writes:
             found = self.writer.store.queries(document, self.hash, duplicates=True)
@@ -231,7 +231,7 @@ class Expansion:
         """Asks for the missing sets of all jobs, those with as many missing sets together."""
         groups: dict[int, list[tuple[_Job, list[int]]]] = {}
         for job in jobs:
-            missing = self._missing(job.document)
+            missing = self.missing(job.document)
             groups.setdefault(len(missing), []).append((job, missing))
         for samples in sorted(groups, reverse=True):
             if self.report.stopped:
