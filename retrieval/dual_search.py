@@ -12,6 +12,7 @@ Source: R. Fagin, A. Lotem, M. Naor, "Optimal Aggregation Algorithms for Middlew
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
@@ -66,7 +67,7 @@ class DualBest(Best):
     def __init__(self, query: Float32Array, k: int, alpha: float) -> None:
         super().__init__(query, k)
         self.alpha = alpha
-        self._parts: list[DualPart] = []
+        self._parts: list[tuple[DualPart, list[Int64Array]]] = []
 
     def error_of(self, largest: float) -> float:
         """Both products are off by so much at most; joining them in float32 adds a little."""
@@ -74,14 +75,19 @@ class DualBest(Best):
 
     def enter_part(self, part: DualPart) -> None:
         """Says that the next rows are those of the part."""
-        self._parts.append(part)
+        self._parts.append((part, []))
+
+    def near(self, rows: Int64Array) -> None:
+        """Names the generated queries, by number in the last part, that may be the nearest of passages offered."""
+        self._parts[-1][1].append(rows)
 
     def _exact(self, ords: Int64Array) -> Float32Array:
         out = np.empty(len(ords), np.float32)
-        for part in self._parts:
+        for part, near in self._parts:
             start, end = np.searchsorted(ords, [part.base, part.base + part.size])
             if start < end:
-                out[start:end] = part.fused(self.query, ords[start:end] - part.base, self.alpha)
+                rows = np.concatenate([np.empty(0, np.int64), *near])
+                out[start:end] = part.fused(self.query, ords[start:end] - part.base, self.alpha, rows)
         return out
 
 
@@ -156,16 +162,37 @@ class DualPart:
 
     # ---------------------------------------------------------------- exact scores of single passages
 
-    def fused(self, query: Float32Array, locals_: Int64Array, alpha: float) -> Float32Array:
+    def fused(self, query: Float32Array, locals_: Int64Array, alpha: float, near: Int64Array) -> Float32Array:
         """Exact scores: float32[n].
 
-        Shapes: query float32[dim]; locals_ int64[n], ascending.
+        Args:
+            query: The query's vector.
+            locals_: The passages.
+            alpha: Share of the generated queries.
+            near: Numbers of generated queries among which the nearest of a passage is known to be; of passages that
+                have none here, all are looked at.
+
+        Shapes: query float32[dim]; locals_ int64[n], ascending; near int64[m], ascending.
         """
         text = exact_scores(np.asarray(self._text[locals_]), query)
         there = self._counts[locals_] > 0
         out = text.copy()
         if there.any():
-            out[there] = fused_score(text[there], self.exact(query, locals_[there]), alpha)
+            out[there] = fused_score(text[there], self._nearest_exactly(query, locals_[there], near), alpha)
+        return out
+
+    def _nearest_exactly(self, query: Float32Array, locals_: Int64Array, near: Int64Array) -> Float32Array:
+        """As :meth:`exact`, with the rows that are known to matter."""
+        if self._mean or not len(near):
+            return self.exact(query, locals_)
+        owners = self.expansion.owners[near]
+        at = np.minimum(np.searchsorted(locals_, owners), len(locals_) - 1)
+        wanted = locals_[at] == owners
+        out = np.full(len(locals_), -np.inf, np.float32)
+        np.maximum.at(out, at[wanted], exact_scores(np.asarray(self._queries[near[wanted]]), query))
+        left = np.flatnonzero(np.isneginf(out))
+        if len(left):
+            out[left] = self.exact(query, locals_[left])
         return out
 
     def exact(self, query: Float32Array, locals_: Int64Array) -> Float32Array:
@@ -217,36 +244,34 @@ class DualPart:
             text = np.asarray(self._text[start:stop])
             text = text if mask is None else text[mask]
             found = products(queries, text)
-            there, shares, largest = self._shares(queries, start, stop, local)
-            largest = max(largest, self._norm(start, text, whole=mask is None))
+            share = self._shares(queries, start, stop, local)
+            largest = max(share.largest, self._norm(start, text, whole=mask is None))
             for i, one in enumerate(best):
                 scores = found[i]
                 a = np.float32(one.alpha)
-                scores[there] = (np.float32(1) - a) * scores[there] + a * shares[i]
+                scores[share.there] = (np.float32(1) - a) * scores[share.there] + a * share.nearest[i]
                 error = one.error_of(largest)
-                kept = np.flatnonzero(scores >= one.floor - error)
+                may = scores >= one.floor - error
+                kept = np.flatnonzero(may)
                 one.offer(self.base + local[kept], scores[kept], error)
+                if share.products is not None:
+                    one.near(share.rows_of(i, may[share.there], error))
 
-    def _shares(
-        self, queries: Float32Array, start: int, stop: int, local: Int64Array
-    ) -> tuple[Int64Array, Float32Array, float]:
-        """Shares of the generated queries of a block's passages: which have some, the shares, the largest norm.
-
-        Shapes: int64[m], places in ``local``; float32[queries, m].
-        """
+    def _shares(self, queries: Float32Array, start: int, stop: int, local: Int64Array) -> _Shares:
         there = np.flatnonzero(self._counts[local])
         if not len(there):
-            return there, np.empty((len(queries), 0), np.float32), 0.0
+            return _Shares(there, np.empty((len(queries), 0), np.float32), 0.0)
         if self._mean:
             rows = self._means[local[there]]
-            return there, products(queries, rows), largest_norm(rows)
-        if len(local) == stop - start:
-            counts = self._counts[local[there]]
-            begins = np.cumsum(counts) - counts
-            rows = np.asarray(self._queries[self._ptr[start] : self._ptr[stop]])
-        else:
-            rows, begins, _ = self._gathered(local[there])
-        return there, np.maximum.reduceat(products(queries, rows), begins, axis=1), largest_norm(rows)
+            return _Shares(there, products(queries, rows), largest_norm(rows))
+        counts = self._counts[local[there]]
+        begins = np.cumsum(counts) - counts
+        numbers = np.repeat(self._ptr[local[there]] - begins, counts) + np.arange(int(counts.sum()))
+        whole = len(local) == stop - start
+        rows = np.asarray(self._queries[self._ptr[start] : self._ptr[stop]] if whole else self._queries[numbers])
+        each = products(queries, rows)
+        nearest = np.maximum.reduceat(each, begins, axis=1)
+        return _Shares(there, nearest, largest_norm(rows), each, numbers, counts)
 
     def _norm(self, start: int, text: Float32Array, *, whole: bool) -> float:
         if not whole:
@@ -328,6 +353,30 @@ class DualPart:
         starts = np.cumsum(counts) - counts
         numbers = np.repeat(self._ptr[locals_] - starts, counts) + np.arange(int(counts.sum()))
         return np.asarray(self._queries[numbers]), starts, counts
+
+
+@dataclass(frozen=True, slots=True)
+class _Shares:
+    """What the generated queries of a block's passages give, query by query.
+
+    Shapes: ``there`` int64[m], places in the block of passages that have some; ``nearest`` float32[queries, m]. For the
+    maximum: ``products`` float32[queries, rows], ``numbers`` int64[rows] of all their queries, ``counts`` int64[m].
+    """
+
+    there: Int64Array
+    nearest: Float32Array
+    largest: float
+    products: Float32Array | None = None
+    numbers: Int64Array | None = None
+    counts: Int64Array | None = None
+
+    def rows_of(self, i: int, may: BoolArray, error: float) -> Int64Array:
+        """Numbers of the generated queries that may be the nearest to query i of those passages: ascending."""
+        if self.products is None or self.numbers is None or self.counts is None:
+            return np.empty(0, np.int64)
+        least = np.where(may, self.nearest[i] - np.float32(2 * error), np.float32(np.inf))
+        rows: Int64Array = self.numbers[self.products[i] >= np.repeat(least, self.counts)]
+        return rows
 
 
 def _products(rows: Float32Array, query: Float32Array) -> Float32Array:
