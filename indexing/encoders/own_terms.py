@@ -11,16 +11,38 @@ BoolQ dev: 0.709, 0.356, 0.857, 0.829; BM25 with k1 0.9, b 0.4 and each collecti
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from twindex.indexing.errors import ConfigError
 from twindex.indexing.types import Float32Array, Int32Array
 
 K1: Final = 0.9
 B: Final = 0.75
 AVERAGE: Final = 80.0
 LONGEST: Final = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class ExpansionRule:
+    """What the model's say counts beside the text's own words.
+
+    ``own_scale`` multiplies what it adds to stems that the text has, ``new_scale`` what it adds to others, of which
+    ``kept`` stay at most.
+
+    Raises:
+        ConfigError: If a number is below 0.
+    """
+
+    own_scale: float = 1.0
+    new_scale: float = 1.0
+    kept: int = 64
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.own_scale < np.inf and 0 <= self.new_scale < np.inf and self.kept >= 0):
+            raise ConfigError(f"{self}", expected="finite numbers of 0 or more")
 
 
 def saturated(numbers: Int32Array) -> tuple[Int32Array, Float32Array]:
@@ -38,16 +60,16 @@ def document_vector(
     gains: Float32Array,
     expansions: tuple[Int32Array, Float32Array],
     importance: Float32Array,
-    kept: int,
+    rule: ExpansionRule,
 ) -> tuple[Int32Array, Float32Array]:
-    """A document's sparse vector: its own stems, and of the expansions the ``kept`` that a query could gain most by.
+    """A document's sparse vector: its own stems, and of the expansions those that a query could gain most by.
 
     Args:
         numbers: int32[n], dimensions of the text's terms.
         gains: float32[columns + 1]; the last is that of all dimensions without a column.
         expansions: int32[m] columns in any order, and float32[m] weights above 0.
         importance: float32[columns], the idf that columns are weighed by.
-        kept: Expansions, at most, beside the text's own stems.
+        rule: What the model's say counts, and how many of its expansions are kept.
 
     Shapes: result int32[r] ascending, float32[r] above 0.
     """
@@ -58,10 +80,10 @@ def document_vector(
     columns, extra = columns[order].astype(np.int32), extra[order].astype(np.float32)
     place = np.minimum(np.searchsorted(own, columns), max(0, len(own) - 1))
     shared = own[place] == columns if len(own) else np.zeros(len(columns), np.bool_)
-    np.add.at(weights, place[shared], extra[shared])
-    new, more = columns[~shared], extra[~shared]
-    if len(new) > kept:
-        best = np.sort(np.argsort(-(more * importance[new]), kind="stable")[:kept])
+    np.add.at(weights, place[shared], extra[shared] * np.float32(rule.own_scale))
+    new, more = columns[~shared], extra[~shared] * np.float32(rule.new_scale)
+    if len(new) > rule.kept:
+        best = np.sort(np.argsort(-(more * importance[new]), kind="stable")[: rule.kept])
         new, more = new[best], more[best]
     ids, values = np.concatenate([own, new]), np.concatenate([weights, more])
     order = np.argsort(ids)

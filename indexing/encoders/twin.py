@@ -10,7 +10,7 @@ import io
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -23,7 +23,7 @@ from twindex.indexing.encoders.digests import fingerprint
 from twindex.indexing.encoders.idf_table import read_idf
 from twindex.indexing.encoders.npz import npz_bytes
 from twindex.indexing.encoders.onnx import INPUTS, EncoderSettings, OnnxEncoder, make_session
-from twindex.indexing.encoders.own_terms import document_vector
+from twindex.indexing.encoders.own_terms import ExpansionRule, document_vector
 from twindex.indexing.encoders.term_space import TermSpace
 from twindex.indexing.encoders.tokenizer import TextTokenizer
 from twindex.indexing.encoders.twin_graph import IDS, WEIGHTS, dense_part
@@ -34,9 +34,6 @@ MODEL, TERMS, ABOUT = "model.onnx", "terms.npz", "twin.json"
 #: Raised whenever the same files would give other sparse vectors.
 VERSION: Final = 2
 DEFAULT_LENGTH: Final = 256
-#: Expansions of a document, at most, beside its own stems.
-KEPT: Final = 64
-
 Row = tuple[Int32Array, Float32Array]
 
 
@@ -75,22 +72,23 @@ class TermWeights:
     """What the sparse side knows of its dimensions.
 
     Shapes: ``idf`` float32[space.size]; ``gains`` float32[space.columns + 1], what a text's own stems are multiplied
-    by; the last is that of all stems without a column. ``kept``: expansions of a document, at most.
+    by; the last is that of all stems without a column. ``rule``: what the model's expansions count.
     """
 
     space: TermSpace
     idf: Float32Array
     gains: Float32Array
-    kept: int = KEPT
+    rule: ExpansionRule = field(default_factory=ExpansionRule)
 
     def vector(self, text: str, expansions: Row) -> Row:
         """A document's sparse vector, by its text and what the model adds to it."""
-        return document_vector(self.space.numbers(text), self.gains, expansions, self.idf, self.kept)
+        return document_vector(self.space.numbers(text), self.gains, expansions, self.idf, self.rule)
 
     def to_bytes(self) -> bytes:
         """As a file; the same weights give the same bytes."""
         space = self.space.fingerprint
-        return npz_bytes({"idf": self.idf, "gains": self.gains, "kept": self.kept, "space": space})
+        arrays = {"idf": self.idf, "gains": self.gains, "space": space}
+        return npz_bytes(arrays | {name: np.float64(value) for name, value in asdict(self.rule).items()})
 
     @classmethod
     def from_bytes(cls, content: bytes, *, path: Path | str = "") -> TermWeights:
@@ -102,10 +100,11 @@ class TermWeights:
         space = TermSpace.bert_uncased()
         idf = read_idf(content, space, path=path)
         with np.load(io.BytesIO(content)) as stored:
-            gains, kept = np.asarray(stored["gains"], np.float32), int(stored["kept"])
+            gains = np.asarray(stored["gains"], np.float32)
+            rule = ExpansionRule(float(stored["own_scale"]), float(stored["new_scale"]), int(stored["kept"]))
         if gains.shape != (space.columns + 1,) or not bool(np.isfinite(gains).all()) or float(gains.min()) < 0:
             raise ConfigError(f"{path} has gains {gains.shape}", expected=f"{space.columns + 1}, 0 or more")
-        return cls(space, idf, gains, kept)
+        return cls(space, idf, gains, rule)
 
 
 class InferenceFreeQueries:

@@ -15,7 +15,7 @@ Penalty = Literal["flops", "idf-flops", "df-flops"]
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """Settings of a run.
+    """Settings of a run. The values here are those of the twin encoder that comes with the package.
 
     ``queries`` and ``group`` give a step's size: each query comes with its positive and ``group - 1`` candidates.
     ``scale`` multiplies the teachers' min-max normalised scores of these (S in arXiv 2411.04403), ``wide_scale`` those
@@ -24,42 +24,50 @@ class TrainConfig:
     shrinks while they have fewer; 0 = a constant weight. ``least`` is the l0 mask. ``temperature`` divides cosines of
     the dense side; the sparse side learns its own. ``title_share`` and ``sentence_share`` are the shares of steps on
     titles and on sentences, the rest is on judged or generated queries. A fresh head is calibrated to
-    ``first_active`` expansions a document with a mean logit of ``first_size``.
+    ``first_active`` expansions a document with a mean logit of ``first_size``. ``head_rate`` is the learning rate of
+    thresholds and gains, ``head_ratio`` that of the head's table relative to the body's: thresholds that move fast
+    open the head to hundreds of expansions before any of them is right. ``distil_share`` weighs what is learned from
+    the ensemble, ``wide_share`` within it the documents of the whole step, ``cosine_share`` the embedding teachers'
+    own cosines; their ``sparse_`` twins hold for the sparse side, which learns best from its own candidates.
     """
 
     recipe: Recipe = "twin"
-    steps: int = 10_000
-    queries: int = 96
+    steps: int = 300
+    queries: int = 192
     group: int = 8
-    document_tokens: int = 192
-    learning_rate: float = 5e-5
-    head_rate: float = 1e-3
+    document_tokens: int = 256
+    learning_rate: float = 3e-5
+    head_rate: float = 1e-4
+    head_ratio: float = 0.2
     weight_decay: float = 0.01
-    warm_up: int = 500
+    warm_up: int = 30
     penalty: Penalty = "flops"
-    penalty_weight: float = 0.01
-    penalty_ramp: int = 2_000
+    penalty_weight: float = 2.0
+    penalty_ramp: int = 10
     least: int = 0
-    first_active: int = 128
-    first_size: float = 0.3
-    target_nonzeros: int = 0
+    first_active: int = 64
+    first_size: float = 0.15
+    target_nonzeros: int = 60
     activation: Activation = "log1p"
     scale: float = 10.0
     wide_scale: float = 20.0
-    label_weight: float = 0.0
+    label_weight: float = 0.5
     cross_weight: float = 0.0
-    bm25_weight: float = 1.0
+    bm25_weight: float = 1.5
     dense_weight: float = 1.0
     distil_share: float = 1.0
-    cosine_share: float = 0.5
+    cosine_share: float = 1.0
+    sparse_cosine_share: float = 0.0
+    wide_share: float = 1.0
+    sparse_wide_share: float = 0.3
     contrast_share: float = 0.3
-    sparse_share: float = 1.0
+    sparse_share: float = 0.5
     dense_share: float = 1.0
     temperature: float = 0.05
     drop_sentence: float = 0.7
-    title_share: float = 0.4
-    sentence_share: float = 0.6
-    dims: tuple[int, ...] = (384,)
+    title_share: float = 0.25
+    sentence_share: float = 0.15
+    dims: tuple[int, ...] = (384, 128)
     seed: int = 1
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, cast
@@ -13,9 +14,10 @@ from twindex.indexing.encoders.bert_graph import Precision
 from twindex.indexing.encoders.bert_weights import BertShape, SafetensorsBert
 from twindex.indexing.encoders.cross_encoder import ABOUT as RERANK
 from twindex.indexing.encoders.idf_table import read_idf
+from twindex.indexing.encoders.own_terms import ExpansionRule
 from twindex.indexing.encoders.pair_graph import BIAS, WEIGHT, ScoreHead, pair_graph
 from twindex.indexing.encoders.term_space import TermSpace
-from twindex.indexing.encoders.twin import ABOUT, DEFAULT_LENGTH, KEPT, MODEL, TERMS, TermWeights
+from twindex.indexing.encoders.twin import ABOUT, DEFAULT_LENGTH, MODEL, TERMS, TermWeights
 from twindex.indexing.encoders.twin_graph import OWN, VERSION, Activation, SparseHead, twin_graph
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.training.outputs import write_atomically
@@ -27,6 +29,8 @@ IDF: Final = "idf.npz"
 MINILM: Final = BertShape(layers=6, heads=12, hidden=384)
 #: Weight at which impacts of an index end: they have 255 steps up to it.
 MAX_WEIGHT: Final = 3.0
+#: Chosen on the steering probes for the twin of the package: words that the text has need little help.
+TUNED: Final = ExpansionRule(own_scale=0.5, new_scale=1.4, kept=64)
 
 
 def export_twin(
@@ -36,7 +40,7 @@ def export_twin(
     precision: Precision = "int8",
     shape: BertShape = MINILM,
     max_length: int = DEFAULT_LENGTH,
-    kept: int = KEPT,
+    rule: ExpansionRule = TUNED,
 ) -> dict[str, Any]:
     """Write the served form of a run's folder; returns its description. The same run gives the same bytes.
 
@@ -49,7 +53,7 @@ def export_twin(
     weights, space = SafetensorsBert(source, shape), TermSpace.bert_uncased()
     head = SparseHead.fold(weights, cast(Activation, record["config"]["activation"]))
     idf = read_idf((run / IDF).read_bytes(), space, path=run / IDF)
-    terms = TermWeights(space, idf, np.maximum(weights.vector(OWN), np.float32(0)), kept)
+    terms = TermWeights(space, idf, np.maximum(weights.vector(OWN), np.float32(0)), rule)
     files = {MODEL: twin_graph(weights, head, precision), TERMS: terms.to_bytes()}
     about = {
         "kind": "twin",
@@ -59,6 +63,7 @@ def export_twin(
         "vocabulary": space.size,
         "max_weight": MAX_WEIGHT,
         "terms": space.fingerprint,
+        "rule": asdict(rule),
     }
     return write_folder(out, ABOUT, files, about, record, source)
 
@@ -75,7 +80,15 @@ def run_weights(run: Path, needed: tuple[str, ...] = ()) -> tuple[Path, dict[str
         raise ConfigError(
             f"no {', '.join(missing) or WEIGHTS_FILES[-1]} in {run}", expected="the folder of a run of twindex train"
         )
-    return found[0], json.loads((run / RUN_FILE).read_bytes())
+    record = json.loads((run / RUN_FILE).read_bytes())
+    return found[0], {**record, "step": _step(found[0], record["step"])}
+
+
+def _step(weights: Path, last: int) -> int:
+    """The step of a file of weights, which says so unless it is the last checkpoint."""
+    with weights.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return int(header.get("__metadata__", {}).get("step", last))
 
 
 def write_folder(

@@ -168,7 +168,8 @@ class Objective:
         config = self.config
 
         def loss(queries: Tensor, documents: Tensor) -> Tensor:
-            return self._value(queries.float() @ documents.float().T / config.temperature, lesson)
+            scores = queries.float() @ documents.float().T / config.temperature
+            return self._value(scores, lesson, config.wide_share, config.cosine_share)
 
         value = losses.matryoshka(loss, asked, found, config.dims)
         parts.total = parts.total + config.dense_share * value
@@ -179,22 +180,22 @@ class Objective:
         with torch.autocast(torch.device(self.device).type, enabled=False):
             weights = document_weights(model.weights, lesson.own, found, lesson.asked.stems)
             scores = lesson.asked.weights @ weights.T / model.weights[TEMPERATURE].exp()
-            value = self._value(scores, lesson)
+            value = self._value(scores, lesson, config.sparse_wide_share, config.sparse_cosine_share)
             load = self.penalty(found)
         parts.total = parts.total + config.sparse_share * (value + penalty * load)
         parts.figures |= {"sparse": float(value.detach()), "penalty": float(load.detach()), "penalty_weight": penalty}
         parts.figures |= sparse_figures(found.detach(), weights.detach(), lesson.asked.weights)
 
-    def _value(self, scores: Tensor, lesson: Lesson) -> Tensor:
+    def _value(self, scores: Tensor, lesson: Lesson, wide: float, cosine: float) -> Tensor:
         """The loss of a student's scores of each query with all documents: float32[q, q * g] -> scalar."""
         config, count = self.config, len(lesson.groups)
         own = torch.arange(scores.shape[1], device=scores.device).view(count, -1)
         value = losses.distillation(torch.gather(scores, 1, own), lesson.groups)
-        value = value + losses.distillation(scores, lesson.wide)
+        value = value + wide * losses.distillation(scores, lesson.wide)
         value = config.distil_share * value
-        for cosines in lesson.cosines if config.cosine_share else ():
+        for cosines in lesson.cosines if cosine else ():
             near = losses.distillation(scores, cosines / config.temperature)
-            value = value + config.cosine_share / len(lesson.cosines) * near
+            value = value + cosine / len(lesson.cosines) * near
         return value + config.contrast_share * losses.contrastive(scores, own[:, 0], lesson.ignore)
 
 

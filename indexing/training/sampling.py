@@ -36,10 +36,11 @@ class Sampler:
 
     Args:
         data: The set, with its candidates as negatives.
-        config: Shares of the kinds of queries, and the seed: equal seeds give equal steps.
+        config: Shares of the kinds of queries, and the seed: equal seeds give equal steps. A kind that the set lacks
+            leaves its share to the others.
 
     Raises:
-        ConfigError: If the set lacks a kind of query that is asked for.
+        ConfigError: If the set lacks every kind of query that is asked for.
     """
 
     def __init__(self, data: TrainingSet, config: TrainConfig) -> None:
@@ -49,10 +50,10 @@ class Sampler:
         kinds = _kinds(data)
         shares = {"titles": config.title_share, "sentences": config.sentence_share}
         shares["queries"] = max(0.0, 1.0 - sum(shares.values()))
-        for kind, share in shares.items():
-            if share > 1e-9 and not kinds[kind].any():
-                raise ConfigError(f"a training set without {kind}", expected=f"a share of 0 for {kind}")
-        self._names = [kind for kind, share in shares.items() if share > 1e-9]
+        self._names = [kind for kind, share in shares.items() if share > 1e-9 and kinds[kind].any()]
+        if not self._names:
+            wanted = ", ".join(kind for kind, share in shares.items() if share > 1e-9)
+            raise ConfigError(f"a training set without {wanted}", expected="a set that has some of what is trained on")
         self._until = torch.tensor([shares[kind] for kind in self._names], dtype=torch.float64).cumsum(0)
         self._at = {kind: torch.from_numpy(np.flatnonzero(kinds[kind])) for kind in self._names}
         self._reach = {kind: _odds(data.source[kinds[kind]]).cumsum(0) for kind in self._names}

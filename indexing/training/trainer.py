@@ -32,8 +32,6 @@ LOG_EVERY: Final = 50
 STEERING: Final = 0.003
 #: Length at which gradients are cut.
 CLIP: Final = 1.0
-#: Learning rate of the head's transform and gains, relative to the body's. Thresholds have a rate of their own.
-HEAD_RATIO: Final = 2.0
 #: Documents that a fresh head is calibrated on.
 CALIBRATION: Final = 256
 LOG: Final = "log.jsonl"
@@ -185,7 +183,7 @@ class Trainer:
             if name in (BIAS, OWN, TEMPERATURE):
                 kind = (config.head_rate, 0.0)
             elif name.startswith("head."):
-                kind = (HEAD_RATIO * config.learning_rate, 0.0)
+                kind = (config.head_ratio * config.learning_rate, 0.0)
             else:
                 kind = (config.learning_rate, config.weight_decay if value.ndim > 1 else 0.0)
             groups.setdefault(kind, []).append(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -241,13 +242,16 @@ def test_a_step_is_a_function_of_seed_and_number() -> None:
     assert torch.equal(first.documents[:, 0], positive.long())
     kinds = [(choice.sentences, choice.titled) for choice in (sampler.step(n, 6, 4) for n in range(40))]
     assert set(kinds) == {(True, True), (False, False)}  # sentences with titles, titles without
+    shared = Sampler(training_set(), TrainConfig(title_share=0.2, sentence_share=0.3, seed=4))
+    assert {shared.step(n, 6, 4).sentences for n in range(20)} == {True, False}  # there are no judged queries
     with pytest.raises(ConfigError, match="without queries"):
-        Sampler(training_set(), TrainConfig(title_share=0.2, sentence_share=0.3))
+        Sampler(training_set(), TrainConfig(title_share=0.0, sentence_share=0.0))
 
 
 SETTINGS = TrainConfig(
     steps=40, queries=8, group=4, document_tokens=32, warm_up=4, penalty_ramp=10, learning_rate=1e-3, head_rate=1e-2,
-    dims=(32, 16), scale=5.0,
+    head_ratio=2.0, penalty_weight=0.01, target_nonzeros=0, first_active=128, first_size=0.3, sparse_share=1.0,
+    bm25_weight=1.0, cosine_share=0.5, title_share=0.4, sentence_share=0.6, dims=(32, 16), scale=5.0,
 )  # fmt: skip
 
 
@@ -336,9 +340,7 @@ def test_pairs_are_laid_out_token_by_token() -> None:
 
 
 def test_a_reranker_learns_to_put_the_answer_first(tmp_path: Path) -> None:
-    config = TrainConfig(
-        recipe="rerank", steps=60, queries=8, group=4, document_tokens=32, warm_up=4, learning_rate=1e-3
-    )
+    config = replace(SETTINGS, recipe="rerank", steps=60, label_weight=0.0)
     made = trainer(tmp_path, tmp_path / "run", config)
     made._probe()
     assert {"before", "after"} <= set(made.history[-1])

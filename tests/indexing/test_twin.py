@@ -12,7 +12,7 @@ from tests.indexing import tiny_bert
 from twindex.indexing.encoders.bert_weights import SafetensorsBert
 from twindex.indexing.encoders.idf_table import idf_bytes
 from twindex.indexing.encoders.onnx import EncoderSettings
-from twindex.indexing.encoders.own_terms import saturated
+from twindex.indexing.encoders.own_terms import ExpansionRule, saturated
 from twindex.indexing.encoders.term_space import SIZE, TermSpace
 from twindex.indexing.encoders.tokenizer import TextTokenizer
 from twindex.indexing.encoders.twin import (
@@ -25,7 +25,7 @@ from twindex.indexing.encoders.twin import (
 )
 from twindex.indexing.encoders.twin_graph import SparseHead, twin_graph
 from twindex.indexing.errors import ConfigError, CorruptIndexError
-from twindex.indexing.training.export import export_twin
+from twindex.indexing.training.export import TUNED, export_twin
 from twindex.indexing.types import Float32Array
 
 VOCABULARY = 30_522
@@ -63,14 +63,21 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def encoder(
-    run: Path, precision: str, *, threads: int = 1, activation: str = "log1p", top: int = 256, kept: int = 64
+    run: Path,
+    precision: str,
+    *,
+    threads: int = 1,
+    activation: str = "log1p",
+    top: int = 256,
+    kept: int = 64,
+    rule: ExpansionRule | None = None,
 ) -> TwinEncoder:
     weights = SafetensorsBert(run / "model.safetensors", tiny_bert.SHAPE)
     head = SparseHead.fold(weights, activation)  # type: ignore[arg-type]
     graph = twin_graph(weights, head, precision, top=top)  # type: ignore[arg-type]
     settings = EncoderSettings(max_length=tiny_bert.POSITIONS)
     tokenizer = TextTokenizer.bert_uncased(settings.max_length)
-    terms = TermWeights(SPACE, IDF, GAINS, kept)
+    terms = TermWeights(SPACE, IDF, GAINS, rule or ExpansionRule(kept=kept))
     return TwinEncoder(graph, tokenizer, settings, terms, name="tiny", digest="d", threads=threads)
 
 
@@ -123,6 +130,20 @@ def test_own_stems_stay_and_the_expansions_that_matter_most(run: Path) -> None:
         assert kept.tolist() == sorted(own | {int(ids[at]) for at in best})
         table = dict(zip(ids.tolist(), weights.tolist(), strict=True))
         assert same.tolist() == [table[number] for number in kept.tolist()]
+
+
+def test_the_model_s_say_is_scaled_apart_for_own_and_new_stems(run: Path) -> None:
+    text = TEXTS[0]
+    plain, scaled = (
+        encoder(run, "fp32", top=4000, rule=ExpansionRule(own, new, 4000)).encode_twins([text])[1].row(0)
+        for own, new in ((1.0, 1.0), (0.5, 3.0))
+    )
+    assert np.array_equal(plain[0], scaled[0])
+    own = own_part(text)[plain[0]]
+    expected = own + np.where(own > 0, 0.5, 3.0) * (plain[1] - own)
+    assert np.allclose(scaled[1], expected, atol=1e-5)
+    with pytest.raises(ConfigError):
+        ExpansionRule(own_scale=-1.0)
 
 
 def test_words_beyond_the_model_s_reach_still_count(run: Path) -> None:
@@ -198,7 +219,7 @@ def test_a_folder_is_exported_the_same_way_twice_and_checked_when_opened(run: Pa
     second = export_twin(run, tmp_path / "b", **options)  # type: ignore[arg-type]
     assert first["sha256"] == second["sha256"]
     opened = open_twin(tmp_path / "a", threads=1)
-    ours, theirs = opened.encode_twins(TEXTS), encoder(run, "int8").encode_twins(TEXTS)
+    ours, theirs = opened.encode_twins(TEXTS), encoder(run, "int8", rule=TUNED).encode_twins(TEXTS)
     assert np.array_equal(ours[0], theirs[0])
     assert np.array_equal(ours[1].weights, theirs[1].weights)
     query = open_queries(tmp_path / "a").encode(["bees"])
