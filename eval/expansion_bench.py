@@ -97,6 +97,7 @@ class ExpansionBench:
         self.dataset = dataset
         self.searcher = searcher
         self._timed = timed
+        self._legs: dict[tuple[Mode, str, str], Leg] = {}
         self._progress = progress
         self.drop = drops_self_matches(dataset)
         self.split = report_split(dataset)
@@ -190,10 +191,15 @@ class ExpansionBench:
         return Outcome(condition, found.chosen, self.values(found.rankings), found.seconds, milliseconds), found
 
     def _search(self, mode: Mode, setting: Setting, split: str) -> Leg:
+        known = self._legs.get((mode, setting.name, split))
+        if known is not None:
+            return known
         self._progress(f"{setting.name} ({mode})", 0, None)
         retriever = self.searcher.retriever(mode, setting.options)
         queries = [Query(text) for text in self._texts[split]]
-        return search(retriever, queries, DEPTH + self.drop, addresses=self.addresses)
+        leg = search(retriever, queries, DEPTH + self.drop, addresses=self.addresses)
+        self._legs[mode, setting.name, split] = leg
+        return leg
 
     def _splits(self) -> dict[str, Qrels]:
         return {"reported": self.qrels, "training": self.training}
