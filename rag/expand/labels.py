@@ -1,29 +1,27 @@
-"""Topics named by a language model, from their words and from texts that belong to them."""
+"""Topics named by a language model, from their words and from sentences that belong to them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from twindex.indexing.errors import GenerationError
+from twindex.indexing.expansion.topic_samples import topic_samples
 from twindex.indexing.expansion.topics import TopicModel
 from twindex.rag.batch import Ask, BatchGenerator, Sampling
-from twindex.rag.expand.prompts import ExpandPrompt, Shown, cut
+from twindex.rag.expand.prompts import ExpandPrompt, Shown
 from twindex.rag.forms import Lines, read_lines
 
 #: One short line.
 FORM: Final = Lines(1, 1, 14)
 #: A label has at most so many words; longer ones are sentences, and are not taken.
 MAX_WORDS: Final = 8
-#: Tokens that are shown of a sample.
-SAMPLE_TOKENS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Unnamed:
-    """What a topic is shown by: its words, and some texts of it."""
+    """What a topic is shown by: its words, and some sentences of it."""
 
     words: tuple[str, ...]
     samples: tuple[str, ...]
@@ -47,22 +45,15 @@ def refined_labels(topics: Mapping[int, Unnamed], generator: BatchGenerator) -> 
 
 
 def unnamed_topics(model: TopicModel, contents: Iterable[str], *, samples: int = 3) -> dict[int, Unnamed]:
-    """The topics of a model with the texts that belong to each the most, earlier ones first among equals.
+    """The topics of a model with the sentences that are nearest to each.
 
     Args:
         model: Topics.
-        contents: Texts to take samples from.
-        samples: Texts a topic.
+        contents: Texts to take sentences from.
+        samples: Sentences a topic.
     """
-    best: dict[int, list[tuple[float, int, str]]] = {topic.id: [] for topic in model.topics}
-    texts = iter(contents)
-    at = 0
-    while block := list(islice(texts, 512)):
-        for text, found in zip(block, model.documents(block), strict=True):
-            at += 1
-            for topic, share in found.top(3):
-                best[topic] = sorted([*best[topic], (-share, at, cut(text, SAMPLE_TOKENS))])[:samples]
-    return {topic.id: Unnamed(topic.words, tuple(text for _, _, text in best[topic.id])) for topic in model.topics}
+    found = topic_samples(model, contents, samples)
+    return {topic.id: Unnamed(topic.words, found[topic.id]) for topic in model.topics}
 
 
 def _asks(topics: Sequence[Unnamed], prompt: ExpandPrompt) -> Iterator[Ask]:
