@@ -22,7 +22,8 @@ class TopicConfig:
     - ``context``: how much of the text around a sentence counts beside the sentence itself, which counts 1;
     - ``min_size``: a topic of fewer sentences is dissolved;
     - ``outliers``: share of the sentences that are farthest from their topics and belong to none;
-    - ``min_texts``, ``max_words``: words of fewer texts are left out, and the rarest beyond that number;
+    - ``min_texts``, ``max_words``: words of fewer texts are left out (in a collection of 20 texts or more), and the
+      rarest beyond that number;
     - ``words``: words that describe a topic.
 
     Raises:

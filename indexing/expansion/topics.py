@@ -128,6 +128,7 @@ class TopicModel:
                 raise CorpusError(
                     f"{stream.texts} texts without words for topics",
                     expected=f"sentences with words that at least {config.min_texts} texts share",
+                    remedy="give more texts, or prose; the method plain needs no topics",
                 )
             space = build_space(stream.counts, stream.texts, encoder, cache=cache, progress=progress)
             rows = _sentence_vectors(stream, space, folder / "sentences.i8", config.context, progress)

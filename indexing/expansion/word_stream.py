@@ -23,6 +23,8 @@ GAP: Final = -1
 #: Sentences that are handled together.
 BLOCK: Final = 16_384
 _BUFFER: Final = 1 << 20
+#: Fewer texts share too few words to do without those of one text.
+FEW: Final = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +68,7 @@ def read_words(
     """The stream of the texts, written to ``folder``.
 
     Words of fewer than ``min_texts`` texts become gaps, and so do all but the ``max_words`` that are in most texts.
+    Fewer than 20 texts keep every word.
     """
     path = folder / "words.i32"
     reading = _Reading(path)
@@ -76,7 +79,7 @@ def read_words(
             progress("reading", number, None)
     progress("reading", number, number)
     reading.close()
-    keep, places = _kept(reading, min_texts, max_words)
+    keep, places = _kept(reading, min_texts if number >= FEW else 1, max_words)
     ids = np.memmap(path, np.int32, mode="r+") if path.stat().st_size else np.empty(0, np.int32)
     for at in range(0, len(ids), _BUFFER):
         block = ids[at : at + _BUFFER]

@@ -201,6 +201,13 @@ def test_texts_without_words_have_no_topics() -> None:
             TopicModel.fit(texts, HashingEncoder(64), CONFIG)
 
 
+def test_one_text_is_enough() -> None:
+    text = " ".join(text for _, text in collection(8))
+    fitted = TopicModel.fit([text], HashingEncoder(64), CONFIG)
+    assert len(fitted.space.words) == 40
+    assert fitted.document(text).weights
+
+
 def test_context_draws_sentences_to_their_text() -> None:
     rows = np.array([[100, 0, 0], [0, 100, 0], [0, 0, 100]], np.int8)
     assert with_context(rows, np.array([0, 0, 1], np.int32), 0.0) is rows
