@@ -22,7 +22,6 @@ from twindex.indexing.corpus import Corpus
 from twindex.indexing.encoders.resolve import DEFAULT_ENCODER
 from twindex.indexing.expansion.writer import ExpansionWriter
 from twindex.indexing.types import Passage
-from twindex.rag.batch import Closing
 from twindex.rag.expand.config import METHODS, ExpandConfig
 from twindex.rag.expand.estimate import estimate
 from twindex.rag.expand.report import Estimate, ExpandReport
@@ -106,8 +105,9 @@ def run(
     ) if config.writes else None  # fmt: skip
     passages = passages_of(source, ChunkConfig.parse(chunk))
     with ExitStack() as stack:
-        if isinstance(writes, Closing):
-            stack.callback(writes.close)
+        close = getattr(writes, "close", None)
+        if close is not None:
+            stack.callback(close)
         writer = stack.enter_context(ExpansionWriter(out))
         progress = stack.enter_context(progress_bars())
         guide = None

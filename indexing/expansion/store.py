@@ -259,8 +259,15 @@ class ExpansionStore:
         if not self._packed:
             return self._log.open("rb")
         if not self._data:
-            with lzma.open(self._log) as packed:
-                self._data = packed.read()
+            try:
+                with lzma.open(self._log) as packed:
+                    self._data = packed.read()
+            except (lzma.LZMAError, EOFError) as error:
+                raise CorruptIndexError(
+                    f"{self._log} cannot be unpacked ({error})",
+                    expected="a whole .xz file, as written by: twindex expand export",
+                    remedy="restore it from a copy",
+                ) from error
         return io.BytesIO(self._data)
 
     def _last(self, document: bytes, config: bytes, kind: Kind) -> Any:

@@ -96,7 +96,8 @@ def export(store: ExpansionStore, path: Path, configs: Iterable[bytes] | None = 
         configs: Which, in this order; None = all.
     """
     chosen = list(store.configs() if configs is None else configs)
-    with lzma.open(path, "wb", preset=9 | lzma.PRESET_EXTREME) as file:
+    part = path.with_name(path.name + ".tmp")
+    with lzma.open(part, "wb", preset=9) as file:
         file.write(MAGIC)
         lines = bytearray()
         for config in chosen:
@@ -107,4 +108,5 @@ def export(store: ExpansionStore, path: Path, configs: Iterable[bytes] | None = 
                     lines.clear()
         if lines:
             file.write(framed(bytes(lines)))
+    os.replace(part, path)
     return path.stat().st_size

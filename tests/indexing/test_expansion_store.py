@@ -176,6 +176,10 @@ def test_an_export_opens_as_the_same_store(folder: Path, tmp_path: Path) -> None
                 assert list(copy.all_records(config)) == list(store.all_records(config))
             assert list(part.configs()) == [config_hash(PLAIN)]
             assert part.queries(ONE) == store.queries(ONE, "plain")
+    whole = (tmp_path / "all.xz").read_bytes()
+    (tmp_path / "cut.xz").write_bytes(whole[:-40])
+    with pytest.raises(CorruptIndexError, match="cannot be unpacked"):
+        ExpansionStore.open(tmp_path / "cut.xz")
 
 
 def test_many_records_are_found_again(tmp_path: Path) -> None:
