@@ -25,7 +25,8 @@ from twindex.indexing.encoding import Encoder
 from twindex.indexing.errors import QueryError
 from twindex.indexing.types import BoolArray, Float32Array
 from twindex.retrieval.dense import BATCH, DenseConfig, DenseRetriever, DenseSource, by_filter, finite
-from twindex.retrieval.dual_search import DualBest, DualPart, fused_score
+from twindex.retrieval.dual_best import DualBest, fused_score
+from twindex.retrieval.dual_search import DualPart
 from twindex.retrieval.expanded import AGGREGATES, ALPHA, Aggregate
 from twindex.retrieval.fields import expansion_of
 from twindex.retrieval.types import Explanation, Query, Ranking, Run, as_queries, check_k

@@ -12,7 +12,6 @@ Source: R. Fagin, A. Lotem, M. Naor, "Optimal Aggregation Algorithms for Middlew
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
@@ -23,10 +22,10 @@ from twindex.indexing.expansion.codes import Codes
 from twindex.indexing.expansion.reader import ExpansionReader
 from twindex.indexing.types import BoolArray, Float32Array, Int64Array
 from twindex.indexing.vectors import VectorReader
+from twindex.retrieval.dual_best import DualBest, Shares, fused_score
 from twindex.retrieval.vector_search import (
     BLOCK_ROWS,
     FEW_QUERIES,
-    UNIT,
     Best,
     GraphSearch,
     exact_scores,
@@ -47,48 +46,6 @@ MARGIN: Final = 0.02
 UNIT_LENGTH: Final = 1.001
 #: With more than this share of all generated queries proposed, a scan is as quick.
 PROPOSED_SHARE: Final = 0.2
-
-
-def fused_score(text: Float32Array | np.float32, queries: Float32Array | np.float32, alpha: float) -> Float32Array:
-    """``(1 - alpha) text + alpha queries`` in float64, rounded once to float32."""
-    wide = (1.0 - alpha) * np.asarray(text, np.float64) + alpha * np.asarray(queries, np.float64)
-    return wide.astype(np.float32)
-
-
-class DualBest(Best):
-    """The k best passages for one query under both indexes.
-
-    Args:
-        query: The query's vector, float32[dim].
-        k: How many are wanted, at least 1.
-        alpha: Share of the generated queries.
-    """
-
-    def __init__(self, query: Float32Array, k: int, alpha: float) -> None:
-        super().__init__(query, k)
-        self.alpha = alpha
-        self._parts: list[tuple[DualPart, list[Int64Array]]] = []
-
-    def error_of(self, largest: float) -> float:
-        """Both products are off by so much at most; joining them in float32 adds a little."""
-        return super().error_of(largest) + 8 * UNIT * self.norm * largest
-
-    def enter_part(self, part: DualPart) -> None:
-        """Says that the next rows are those of the part."""
-        self._parts.append((part, []))
-
-    def near(self, rows: Int64Array) -> None:
-        """Names the generated queries, by number in the last part, that may be the nearest of passages offered."""
-        self._parts[-1][1].append(rows)
-
-    def _exact(self, ords: Int64Array) -> Float32Array:
-        out = np.empty(len(ords), np.float32)
-        for part, near in self._parts:
-            start, end = np.searchsorted(ords, [part.base, part.base + part.size])
-            if start < end:
-                rows = np.concatenate([np.empty(0, np.int64), *near])
-                out[start:end] = part.fused(self.query, ords[start:end] - part.base, self.alpha, rows)
-        return out
 
 
 class DualPart:
@@ -257,13 +214,13 @@ class DualPart:
                 if share.products is not None:
                     one.near(share.rows_of(i, may[share.there], error))
 
-    def _shares(self, queries: Float32Array, start: int, stop: int, local: Int64Array) -> _Shares:
+    def _shares(self, queries: Float32Array, start: int, stop: int, local: Int64Array) -> Shares:
         there = np.flatnonzero(self._counts[local])
         if not len(there):
-            return _Shares(there, np.empty((len(queries), 0), np.float32), 0.0)
+            return Shares(there, np.empty((len(queries), 0), np.float32), 0.0)
         if self._mean:
             rows = self._means[local[there]]
-            return _Shares(there, products(queries, rows), largest_norm(rows))
+            return Shares(there, products(queries, rows), largest_norm(rows))
         counts = self._counts[local[there]]
         begins = np.cumsum(counts) - counts
         numbers = np.repeat(self._ptr[local[there]] - begins, counts) + np.arange(int(counts.sum()))
@@ -271,7 +228,7 @@ class DualPart:
         rows = np.asarray(self._queries[self._ptr[start] : self._ptr[stop]] if whole else self._queries[numbers])
         each = products(queries, rows)
         nearest = np.maximum.reduceat(each, begins, axis=1)
-        return _Shares(there, nearest, largest_norm(rows), each, numbers, counts)
+        return Shares(there, nearest, largest_norm(rows), each, numbers, counts)
 
     def _norm(self, start: int, text: Float32Array, *, whole: bool) -> float:
         if not whole:
@@ -353,30 +310,6 @@ class DualPart:
         starts = np.cumsum(counts) - counts
         numbers = np.repeat(self._ptr[locals_] - starts, counts) + np.arange(int(counts.sum()))
         return np.asarray(self._queries[numbers]), starts, counts
-
-
-@dataclass(frozen=True, slots=True)
-class _Shares:
-    """What the generated queries of a block's passages give, query by query.
-
-    Shapes: ``there`` int64[m], places in the block of passages that have some; ``nearest`` float32[queries, m]. For the
-    maximum: ``products`` float32[queries, rows], ``numbers`` int64[rows] of all their queries, ``counts`` int64[m].
-    """
-
-    there: Int64Array
-    nearest: Float32Array
-    largest: float
-    products: Float32Array | None = None
-    numbers: Int64Array | None = None
-    counts: Int64Array | None = None
-
-    def rows_of(self, i: int, may: BoolArray, error: float) -> Int64Array:
-        """Numbers of the generated queries that may be the nearest to query i of those passages: ascending."""
-        if self.products is None or self.numbers is None or self.counts is None:
-            return np.empty(0, np.int64)
-        least = np.where(may, self.nearest[i] - np.float32(2 * error), np.float32(np.inf))
-        rows: Int64Array = self.numbers[self.products[i] >= np.repeat(least, self.counts)]
-        return rows
 
 
 def _products(rows: Float32Array, query: Float32Array) -> Float32Array:
