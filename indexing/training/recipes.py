@@ -150,7 +150,7 @@ def ablations(config: TrainConfig) -> dict[str, TrainConfig]:
         "plain": config,
         "idf-flops": replace(config, penalty="idf-flops"),
         "df-flops": replace(config, penalty="df-flops"),
-        "l0-mask": replace(config, least=150),
+        "l0-mask": replace(config, least=60),
         "double-log": replace(config, activation="log1p-log1p"),
         "dense-teachers-alone": replace(config, bm25_weight=0.0),
         "bm25-alone": replace(config, dense_weight=0.0),
