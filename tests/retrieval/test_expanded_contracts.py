@@ -170,8 +170,8 @@ def test_options_reach_the_legs(searcher: Searcher) -> None:
 def test_the_legs_of_a_searcher_are_these(searcher: Searcher) -> None:
     legs = searcher._view.legs
     on, off = SearchOptions(alpha=0.2, field_weight=0.4, aggregate="mean"), SearchOptions(expansion=False)
-    assert isinstance(legs.bm25(on), FieldRetriever)
-    assert isinstance(legs.bm25(SearchOptions(field_form="additive")), FieldSumRetriever)
+    assert isinstance(legs.bm25(on), FieldSumRetriever)
+    assert isinstance(legs.bm25(SearchOptions(field_form="bm25f")), FieldRetriever)
     assert isinstance(legs.bm25(off), LexicalRetriever)
     assert isinstance(legs.learned(on), ImpactFieldsRetriever)
     dual = legs.dense(on)
