@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from twindex.rag.batch import Ask, BatchGenerator, Sampling
 from twindex.rag.citations import CitationConfig
 from twindex.rag.context import ContextBuilder, ContextConfig
 from twindex.rag.engine import AnswerEngine, EngineConfig
 from twindex.rag.events import Cited, Event, Final, Retrieved, Token
+from twindex.rag.forms import Lines
 from twindex.rag.generator import Generator
 from twindex.rag.generators.extractive import ExtractiveConfig, ExtractiveGenerator
 from twindex.rag.generators.llama_cpp import LlamaCppConfig, LlamaCppGenerator
@@ -22,6 +24,8 @@ __all__ = [
     "CITED",
     "Answer",
     "AnswerEngine",
+    "Ask",
+    "BatchGenerator",
     "Binding",
     "Citation",
     "CitationConfig",
@@ -38,6 +42,7 @@ __all__ = [
     "ExtractiveGenerator",
     "Final",
     "Generator",
+    "Lines",
     "LlamaCppConfig",
     "LlamaCppGenerator",
     "OpenAIConfig",
@@ -50,6 +55,7 @@ __all__ = [
     "PromptTemplate",
     "RankedId",
     "Retrieved",
+    "Sampling",
     "Span",
     "Token",
     "TokenCounter",

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from twindex.api.cli import expand_store, options
 from twindex.api.cli.console import emit_json, progress_bars
+from twindex.api.cli.expand_score import score
 from twindex.api.cli.expand_topics import guide_for
 from twindex.api.cli.index import corpus_from
 from twindex.api.settings import Settings
@@ -51,6 +52,7 @@ def register(app: typer.Typer) -> None:
         "'twindex expand CORPUS' is short for 'twindex expand run CORPUS'.",
     )
     group.command("run")(run)
+    group.command("score")(score)
     expand_store.register(group)
     app.add_typer(group, name="expand")
 

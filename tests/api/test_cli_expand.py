@@ -91,6 +91,19 @@ def test_an_endpoint_names_topics_and_writes_queries(twindex: Any, corpus: Path,
         assert len(copy) == len(whole)
 
 
+def test_scores_are_kept_and_shown(twindex: Any, corpus: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    twindex("expand", corpus, "--out", store, *KEYWORDS, "--queries-per-doc", 3)
+    first = json.loads(twindex("expand", "score", store, corpus, "--encoder", "hashing", "--json"))
+    assert (first["documents"], first["sets"], first["already"]) == (4, 4, 0)
+    assert "4 sets had scores already" in twindex("expand", "score", store, corpus, "--encoder", "hashing")
+    shown = json.loads(twindex("expand", "show", store, "bee", "--corpus", corpus, "--json"))
+    queries = shown[0]["expansions"][0]["queries"]
+    assert queries
+    assert all(-1 <= query["score"] <= 1 for query in queries)
+    assert json.loads(twindex("expand", "stats", store, "--json"))[0]["scored"] == first["queries"]
+
+
 def test_wrong_requests(twindex: Any, corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "store"
     assert "writes no queries" in twindex("expand", corpus, "--out", out, status=2)
