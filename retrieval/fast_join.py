@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twindex.indexing.errors import CorruptIndexError
-from twindex.indexing.postings import PostingsReader
-from twindex.indexing.types import BoolArray, Int64Array, UInt8Array, UInt32Array
+from twindex.indexing.postings import ImpactReader, PostingsReader
+from twindex.indexing.types import BoolArray, Int64Array, UInt8Array, UInt32Array, UInt64Array
 from twindex.retrieval.image import Frequencies
 
 
@@ -122,14 +122,25 @@ def check_lists(reader: PostingsReader) -> None:
         CorruptIndexError: If one is not.
     """
     large, _ = reader.big
-    fine = (
-        (not len(reader.docs) or int(reader.docs.max()) < len(reader.lengths))
-        and (not len(large) or int(large.max()) < len(reader.docs))
-        and not bool((np.diff(reader.ptr.astype(np.int64)) < 0).any())
-    )
-    if not fine:
+    _check(reader.ptr, reader.docs, len(reader.lengths), not len(large) or int(large.max()) < len(reader.docs))
+
+
+def check_impact_lists(reader: ImpactReader) -> None:
+    """The same of a learned-sparse inverted file, whose impacts must be 1 or more.
+
+    Raises:
+        CorruptIndexError: If a number is out of its bounds.
+    """
+    _check(reader.ptr, reader.docs, reader.num_docs, bool(reader.impacts.all()))
+
+
+def _check(ptr: UInt64Array, docs: UInt32Array, size: int, fine: bool) -> None:
+    inside = not len(docs) or int(docs.max()) < size
+    pointers = ptr.astype(np.int64)
+    whole = int(pointers[0]) == 0 and int(pointers[-1]) == len(docs) and not bool((np.diff(pointers) < 0).any())
+    if not (inside and whole and fine):
         raise CorruptIndexError(
-            "postings name passages that are not there",
+            "postings name passages that are not there, or hold what no writer writes",
             expected="passages of the segment, in ascending lists",
             remedy="run: twindex verify; then restore the index from a copy, or build it again",
         )

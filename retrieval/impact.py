@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twindex.indexing.encoding import SparseEncoder
-from twindex.indexing.errors import QueryError
+from twindex.indexing.errors import CorruptIndexError, QueryError
 from twindex.indexing.filters import Filter
 from twindex.indexing.postings import ImpactReader
 from twindex.indexing.types import BoolArray, Float32Array, Int32Array, Int64Array, Passage
 from twindex.retrieval.fast import FastIndex
 from twindex.retrieval.fast_arrays import Hits, Masks
 from twindex.retrieval.fast_choice import Accelerator, Engine, answers, edges
-from twindex.retrieval.fast_join import Part, join
+from twindex.retrieval.fast_join import Part, check_impact_lists, join
 from twindex.retrieval.fast_plan import Choice, numpy_choice
 from twindex.retrieval.impact_reasons import heaviest_first, names_of, own_terms, term_branch
 from twindex.retrieval.topk import top_k
@@ -205,13 +205,21 @@ class ImpactRetriever:
             part = scores[int(base) :]
             for t, weight in zip(ids.tolist(), weights, strict=True):
                 docs, impacts = reader.postings(t)
-                # A document occurs once in a list, so that plain fancy addition is right.
-                part[docs] += weight * impacts.astype(np.float32)
+                try:  # a document occurs once in a list, so that plain fancy addition is right
+                    part[docs] += weight * impacts.astype(np.float32)
+                except IndexError as error:
+                    raise CorruptIndexError(
+                        f"impacts of dimension {t} name passages that are not there ({error})",
+                        expected="passages of the segment",
+                        remedy="run: twindex verify; then restore the index from a copy, or build it again",
+                    ) from error
         return top_k(scores, k, mask=self.snapshot.allowed(query.filter))
 
     def _lay_out(self) -> FastIndex:
         vocabulary = self.encoder.info.vocabulary
         numbers = np.arange(vocabulary)
+        for reader in self._readers:
+            check_impact_lists(reader)
         parts = [
             Part(reader.ptr.astype(np.int64), reader.docs, reader.impacts, segment.live, int(base), numbers)
             for reader, segment, base in zip(self._readers, self.snapshot.segments, self.snapshot.bases, strict=True)

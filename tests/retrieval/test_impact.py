@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from twindex.indexing import Document, IndexConfig, IndexWriter, Snapshot
 from twindex.indexing.encoders.sparse_hashing import SparseHashingEncoder
-from twindex.indexing.errors import FingerprintError, QueryError
+from twindex.indexing.errors import CorruptIndexError, FingerprintError, QueryError
 from twindex.indexing.filters import parse_filter
 from twindex.retrieval.base import Retriever
 from twindex.retrieval.impact import ImpactRetriever
@@ -84,3 +85,27 @@ def test_explanations_say_why_not(index: Path) -> None:
 def test_another_encoder_is_refused(index: Path) -> None:
     with Snapshot.open(index) as snapshot, pytest.raises(FingerprintError):
         ImpactRetriever(snapshot, SparseHashingEncoder(vocabulary=65))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("engine", ["numpy", "compiled"])
+@pytest.mark.parametrize("name", ["imp.doc", "imp.u8", "imp.ptr"])
+def test_damaged_lists_are_named_and_never_followed(index: Path, engine: str, name: str, tmp_path: Path) -> None:
+    if engine == "compiled":
+        pytest.importorskip("numba")
+    shutil.copytree(index, tmp_path / "index")
+    file = next((tmp_path / "index").rglob(name))
+    if name == "imp.ptr":
+        pointers = np.fromfile(file, "<u8")
+        pointers[1:-1] = pointers[1:-1][::-1]  # the ends stay, so that sizes fit
+        pointers.tofile(file)
+    else:
+        file.write_bytes((b"\xff" if name == "imp.doc" else b"\x00") * file.stat().st_size)
+    with Snapshot.open(tmp_path / "index") as snapshot:
+        retriever = ImpactRetriever(snapshot, SparseHashingEncoder(vocabulary=64), engine=engine)  # type: ignore[arg-type]
+        asked = [Query(" ".join(WORDS))]
+        if engine == "compiled" or name == "imp.doc":
+            with pytest.raises(CorruptIndexError, match="name passages that are not there"):
+                retriever.retrieve(asked, 10)
+        else:
+            assert len(retriever.retrieve(asked, 10)) == 1  # wrong, but within bounds: `twindex verify` finds it
