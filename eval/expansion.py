@@ -309,6 +309,7 @@ def methods_of(store: Path, wanted: Sequence[str]) -> tuple[str, ...]:
             return tuple(wanted)
         found = []
         for hash_, facts in opened.configs().items():
-            if next(iter(opened.documents(hash_)), None) is not None and facts.get("name"):
+            generated = any(record.kind == "queries" for record in opened.all_records(hash_))
+            if generated and facts.get("name"):
                 found.append(str(facts["name"]))
         return tuple(found)
