@@ -76,9 +76,11 @@ class DualPart:
         self.size = text.size
         self.expansion = expansion
         self._mean = aggregate == "mean"
-        self._text = text.matrix
+        self._text = np.asarray(text.matrix)  # a plain view: slices of a memmap object cost microseconds
         vectors = expansion.vectors
-        self._queries: Float32Array = vectors.matrix if vectors is not None else np.empty((0, text.dim), np.float32)
+        self._queries: Float32Array = (
+            np.asarray(vectors.matrix) if vectors is not None else np.empty((0, text.dim), np.float32)
+        )
         self._ptr = expansion.ptr
         self._counts = expansion.counts
         self._proposes = proposes and not self._mean and expansion.has_codes
@@ -100,7 +102,7 @@ class DualPart:
 
     def rows(self, local: int) -> Float32Array:
         """Vectors of a passage's generated queries: float32[n, dim]."""
-        return np.asarray(self._queries[self._ptr[local] : self._ptr[local + 1]])
+        return self._queries[self._ptr[local] : self._ptr[local + 1]]
 
     def collect(self, queries: Float32Array, best: Sequence[DualBest], allowed: BoolArray | None) -> None:
         """Offers to ``best[i]`` the passages that belong to its k best for query i.
@@ -131,7 +133,7 @@ class DualPart:
 
         Shapes: query float32[dim]; locals_ int64[n], ascending; near int64[m], ascending.
         """
-        text = exact_scores(np.asarray(self._text[locals_]), query)
+        text = exact_scores(self._text[locals_], query)
         there = self._counts[locals_] > 0
         out = text.copy()
         if there.any():
@@ -146,7 +148,7 @@ class DualPart:
         at = np.minimum(np.searchsorted(locals_, owners), len(locals_) - 1)
         wanted = locals_[at] == owners
         out = np.full(len(locals_), -np.inf, np.float32)
-        np.maximum.at(out, at[wanted], exact_scores(np.asarray(self._queries[near[wanted]]), query))
+        np.maximum.at(out, at[wanted], exact_scores(self._queries[near[wanted]], query))
         left = np.flatnonzero(np.isneginf(out))
         if len(left):
             out[left] = self.exact(query, locals_[left])
@@ -198,7 +200,7 @@ class DualPart:
             if mask is not None and not mask.any():
                 continue
             local = np.arange(start, stop) if mask is None else start + np.flatnonzero(mask)
-            text = np.asarray(self._text[start:stop])
+            text = self._text[start:stop]
             text = text if mask is None else text[mask]
             found = products(queries, text)
             share = self._shares(queries, start, stop, local)
@@ -225,7 +227,7 @@ class DualPart:
         begins = np.cumsum(counts) - counts
         numbers = np.repeat(self._ptr[local[there]] - begins, counts) + np.arange(int(counts.sum()))
         whole = len(local) == stop - start
-        rows = np.asarray(self._queries[self._ptr[start] : self._ptr[stop]] if whole else self._queries[numbers])
+        rows = self._queries[self._ptr[start] : self._ptr[stop]] if whole else self._queries[numbers]
         each = products(queries, rows)
         nearest = np.maximum.reduceat(each, begins, axis=1)
         return Shares(there, nearest, largest_norm(rows), each, numbers, counts)
@@ -243,7 +245,7 @@ class DualPart:
     def _propose(self, codes: Codes, query: Float32Array, one: DualBest, depth: int, allowed: BoolArray | None) -> None:
         """The threshold algorithm, with what the codes propose as one list and the text scores as the other."""
         numbers = codes.propose(query, depth)
-        owners, rows = self.expansion.owners[numbers], np.asarray(self._queries[numbers])
+        owners, rows = self.expansion.owners[numbers], self._queries[numbers]
         rough = _products(rows, query)
         starts = np.flatnonzero(np.diff(owners, prepend=-1))
         seen = owners[starts]
@@ -283,11 +285,11 @@ class DualPart:
         if local is None:
             out = np.empty(self.size, np.float32)
             for start in range(0, self.size, BLOCK_ROWS):
-                block = np.asarray(self._text[start : start + BLOCK_ROWS])
+                block = self._text[start : start + BLOCK_ROWS]
                 out[start : start + BLOCK_ROWS] = _products(block, query)
             return out, np.ones(self.size, np.bool_)
         local = np.union1d(local, seen)
-        scores = _products(np.asarray(self._text[local]), query)
+        scores = _products(self._text[local], query)
         out, certain = np.full(self.size, scores.min(initial=1.0), np.float32), np.zeros(self.size, np.bool_)
         out[local], certain[local] = scores, True
         return out, certain
@@ -309,12 +311,12 @@ class DualPart:
         counts = self._counts[locals_]
         starts = np.cumsum(counts) - counts
         numbers = np.repeat(self._ptr[locals_] - starts, counts) + np.arange(int(counts.sum()))
-        return np.asarray(self._queries[numbers]), starts, counts
+        return self._queries[numbers], starts, counts
 
 
 def _products(rows: Float32Array, query: Float32Array) -> Float32Array:
     """float32 inner products of one query, by one thread: see ``FEW_QUERIES`` in :mod:`.vector_search`."""
-    out: Float32Array = products(query[None], rows)[0]
+    out: Float32Array = np.einsum("ij,j->i", rows, query)
     return out
 
 
