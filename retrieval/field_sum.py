@@ -62,7 +62,7 @@ class FieldSumRetriever(FieldLeg):
         texts, queries = self._known
         found = (
             _piece("text", weight, self.segments[i].postings, term, texts[i], self.averages[0]),
-            _piece("generated queries", less, self.fields[i].postings, term, queries[i], self.averages[1]),
+            _piece("generated queries", less, self.fields[i].postings, term, queries[i], self.averages[1], self.weight),
         )
         return tuple(piece for piece in found if piece is not None)
 
@@ -74,9 +74,16 @@ class FieldSumRetriever(FieldLeg):
 
 
 def _piece(
-    field: str, weight: TermWeight, reader: PostingsReader, term: str, known: FieldLengths, average: float
+    field: str,
+    weight: TermWeight,
+    reader: PostingsReader,
+    term: str,
+    known: FieldLengths,
+    average: float,
+    share: float = 1.0,
 ) -> Piece | None:
     docs, tfs = postings_of(reader, term)
     if not len(docs):
         return None
-    return Piece(field, weight, docs, tfs.astype(np.float32), known.saturations[docs], known.lengths[docs], average)
+    saturations, lengths = known.saturations[docs], known.lengths[docs]
+    return Piece(field, weight, docs, tfs.astype(np.float32), saturations, lengths, average, share)

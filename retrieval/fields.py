@@ -36,6 +36,7 @@ class Piece:
     """Passages of one segment that have a term, in the field or fields that are scored together.
 
     ``field``: what explanations call it. ``average``: mean length of a passage, as the formula takes it.
+    ``share``: what the weight holds of a field weight.
 
     Shapes: ``docs`` int64[n], ascending; ``tfs``, ``saturations`` float32[n]; ``lengths`` float64[n].
     """
@@ -47,6 +48,7 @@ class Piece:
     saturations: Float32Array
     lengths: Float64Array
     average: float
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,8 @@ class FieldLeg(ABC):
         """One term: a single piece as it is, or the sum of several; with the fields that the term came from."""
         origin = self._origin(term, at, local)
         label = f"{term!r}, {origin['field']}"
+        if not origin["tf_text"]:
+            label += f", as in {origin['queries'][0]!r}" if origin["queries"] else ""
         if len(pieces) == 1:
             return replace(pieces[0], text=label, data=pieces[0].data | origin)
         value = float(np.float32(sum(piece.value for piece in pieces)))
@@ -188,7 +192,8 @@ class FieldLeg(ABC):
         tf, norm, length = (float(some[place]) for some in (piece.tfs, piece.saturations, piece.lengths))
         weight = Explanation(
             piece.weight.weight,
-            f"weight: idf {piece.weight.idf:.4f}, {term.boost} times in the query",
+            f"weight: idf {piece.weight.idf:.4f}, {term.boost} times in the query"
+            + (f", field weight {piece.share:g}" if piece.share != 1.0 else ""),
             data={"idf": piece.weight.idf, "df": term.df, "N": self.count, "boost": term.boost},
         )
         saturated = Explanation(
