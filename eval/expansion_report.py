@@ -160,8 +160,8 @@ def _mark(comparison: Comparison) -> str:
 
 def _set_table(cells: Sequence[Cell]) -> list[str]:
     lines = [
-        f"| method | budget | condition | {' | '.join(NAMES)} | chosen | queries | index MB | p50 ms |",
-        f"|---|---:|---|{'---:|' * len(NAMES)}---|---:|---:|---:|",
+        f"| method | budget | condition | {' | '.join(NAMES)} | chosen | queries | words | index MB | p50 ms |",
+        f"|---|---:|---|{'---:|' * len(NAMES)}---|---:|---:|---:|---:|",
     ]
     for cell in cells:
         for condition, outcome in cell.outcomes.items():
@@ -169,7 +169,7 @@ def _set_table(cells: Sequence[Cell]) -> list[str]:
             taken = f"{outcome.query_ms:.1f}" if outcome.query_ms else ""
             lines.append(
                 f"| {cell.method or 'none'} | {cell.budget} | {condition} | {values} | {outcome.chosen} "
-                f"| {cell.queries:,} | {cell.bytes / 1e6:.1f} | {taken} |"
+                f"| {cell.queries:,} | {cell.words:,} | {cell.bytes / 1e6:.1f} | {taken} |"
             )
     lines += ["", f"Settings chosen on {cells[0].protocol}; {cells[0].documents:,} documents."]
     return lines
