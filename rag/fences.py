@@ -20,7 +20,7 @@ KEY_LENGTH: Final = 12
 SAMPLE_KEY: Final = "0a1b2c3d4e5f"
 
 _FENCE_LIKE: Final = re.compile(
-    r"[<\u2039\u00ab\uff1c\u3008\u300a]{2,}(?=[^\S\n]*/?[^\S\n]*(?:passage|end|question)\b)", re.IGNORECASE
+    r"[<\u2039\u00ab\uff1c\u3008\u300a]{2,}(?=[^\S\n]*/?[^\S\n]*(?:passage|document|end|question)\b)", re.IGNORECASE
 )
 #: Control tokens of the common chat templates.
 _CONTROL_TOKEN: Final = re.compile(

@@ -193,10 +193,10 @@ def tell(
         f"{report.complete:,} of {report.documents:,} passages have their queries; {report.queries:,} written in "
         f"{report.seconds:.1f} s ({rate:,.0f} queries/s) into {store} as {method} ({config.hex()[:8]})"
     )
-    if report.failed or report.short or report.fallbacks:
+    if report.duplicates or report.failed or report.short or report.fallbacks:
         typer.echo(
-            f"  drafts without a query: {report.failed:,}; with too few: {report.short:,}; "
-            f"keywords nobody could choose: {report.fallbacks:,}"
+            f"  near-duplicates: {report.duplicates:,}; drafts without a query: {report.failed:,}; "
+            f"with too few: {report.short:,}; keywords nobody could choose: {report.fallbacks:,}"
         )
     for why in report.failures:
         typer.echo(f"    {why}", err=True)

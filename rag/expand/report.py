@@ -10,10 +10,11 @@ from typing import Any
 class ExpandReport:
     """Counts of one run.
 
-    ``failed``: drafts without a usable query; ``short``: drafts with fewer queries than asked for;
-    ``fallbacks``: documents whose keywords nobody could choose, so that the guide's own were taken; ``foreign``:
-    keywords that were answered but not offered; ``complete``: documents with as many distinct queries as wanted.
-    Times in seconds.
+    ``duplicates``: queries of the documents in work that near-duplicate an earlier one of theirs, kept in the
+    store and left out at reading; ``failed``: drafts without a usable query; ``short``: drafts with fewer queries
+    than asked for; ``fallbacks``: documents whose keywords nobody could choose, so that the guide's own were
+    taken; ``foreign``: keywords that were answered but not offered; ``complete``: documents with as many distinct
+    queries as wanted. Times in seconds.
     """
 
     documents: int = 0

@@ -161,7 +161,7 @@ class Expansion:
                 self._round(rounds, lambda: self._stop(budget, started))
                 self.flush()
                 rounds = [job for job in rounds if self.missing(job.document)]
-            self.report.complete += sum(self._enough(job.document) for job in jobs)
+            self._count(jobs)
         self.flush()
 
     def _stop(self, budget: Budget, started: float) -> bool:
@@ -180,8 +180,13 @@ class Expansion:
         free = (number for number in range(int(least * (1 + EXTRA))) if number not in done)
         return list(islice(free, _rounded(wanted))) if wanted > 0 else []
 
-    def _enough(self, document: bytes) -> bool:
-        return len(self.writer.store.queries(document, self.hash, self.queries)) >= self.queries
+    def _count(self, jobs: Sequence[_Job]) -> None:
+        """Adds documents that have enough, and near-duplicates among the queries of all these documents."""
+        for job in jobs:
+            every = self.writer.store.queries(job.document, self.hash, duplicates=True)
+            different = len(distinct(every))
+            self.report.complete += different >= self.queries
+            self.report.duplicates += len(every) - different
 
     def _guided(self, passages: dict[bytes, Passage]) -> list[_Job]:
         found: list[Guidance | None] = [None] * len(passages)
@@ -276,7 +281,6 @@ class Expansion:
         self.report.sets += 1
         self.report.queries += len(lines)
         self.report.short += len(lines) < form.least
-        self.report.duplicates += len(lines) - len(distinct(lines))
         self._add(job, "queries", list(lines), number)
 
     def _shown(self, job: _Job) -> Shown:

@@ -229,7 +229,8 @@ class _Run:
         made: list[Outcome] = []
         for number, (row, count) in enumerate(zip(tokens, counts, strict=True)):
             text = self.chat.decode(row[:count])
-            usage = Usage(lengths[number // each], count, estimated=False)
+            # The prompt was read once for all of its samples.
+            usage = Usage(0 if number % each else lengths[number // each], count, estimated=False)
             made.append(Draft(text, usage=usage, finish="length" if count >= self.sampling.max_tokens else "stop"))
         return [tuple(made[start : start + each]) for start in range(0, len(made), each)]
 

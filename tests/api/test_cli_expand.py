@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.rag.endpoint import chat, serving
 from twindex.api.cli import main
 from twindex.indexing.expansion.records import content_hash
 from twindex.indexing.expansion.store import ExpansionStore
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "rag"))
-from endpoint import chat, serving
 
 DOCUMENTS = [
     ("bee", "Honey bees", "Honey bees fan nectar with their wings. Bees seal honey in wax cells."),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -13,17 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.rag.endpoint import Reply, chat, serving
+from tests.rag.test_llama_cpp import FakeRuntime
 from twindex.indexing.errors import ConfigError, GenerationError, ModelNotFoundError
 from twindex.rag.batch import Ask, BatchGenerator, FormedGenerator, Sampling, Threaded
 from twindex.rag.expand.prompts import NAMES, ExpandPrompt, Shown, count_tokens, cut, document_block
 from twindex.rag.expand.resolve import resolve_batch_generator
 from twindex.rag.forms import Lines, read_lines
+from twindex.rag.generators.llama_cpp import LlamaCppConfig, LlamaCppGenerator
 from twindex.rag.generators.openai import OpenAIConfig, OpenAIGenerator
 from twindex.rag.prompt import Prompt
 from twindex.rag.types import Context, Draft
-
-sys.path.insert(0, str(Path(__file__).parent))
-from endpoint import Reply, chat, serving
 
 PROMPT = Prompt(messages=(), question="q", context=Context(), key="", template="t")
 FORM = Lines(2, 3, 10)
@@ -73,6 +72,18 @@ def test_an_endpoint_is_held_to_the_form_by_schema() -> None:
         with OpenAIGenerator(OpenAIConfig(endpoint.url, "m", schemas=False)) as generator:
             generator.generate_formed(PROMPT, Sampling(20, form=FORM), 7)
         assert "response_format" not in endpoint.bodies[1]
+
+
+def test_llama_cpp_is_held_to_the_form_by_a_grammar() -> None:
+    runtime = FakeRuntime(["a", "\n", "b"])
+    generator = LlamaCppGenerator(LlamaCppConfig(Path("m.gguf")), runtime=runtime)
+    assert isinstance(generator, FormedGenerator)
+    draft = generator.generate_formed(PROMPT, Sampling(20, 0.5, 0.9, FORM), 7)
+    assert read_lines(draft.text, FORM) == ("a", "b")
+    assert runtime.bodies[0]["grammar"] == FORM.grammar()
+    assert runtime.bodies[0]["top_p"] == 0.9
+    generator.generate_formed(PROMPT, Sampling(20), 7)
+    assert "grammar" not in runtime.bodies[1]
 
 
 class Slow:

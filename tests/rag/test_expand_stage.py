@@ -96,6 +96,9 @@ def test_plain_gives_distinct_queries_enough(tmp_path: Path) -> None:
         assert report.failed == sum(seed % 5 == 0 for _, seed in made._generator.calls)  # type: ignore[union-attr]
         assert report.failed > 0 < report.queries
         assert report.completion_tokens == 9 * report.sets
+        every = sum(len(writer.store.queries(document, made.hash, duplicates=True)) for document in HASHES)
+        different = sum(len(writer.store.queries(document, made.hash)) for document in HASHES)
+        assert report.duplicates == every - different
         assert report.failures == ["no query in the draft"]
 
 
