@@ -108,7 +108,10 @@ class TermWeights:
 
 
 class InferenceFreeQueries:
-    """Sparse queries without a model: idf at each distinct stem.
+    """Sparse queries without a model: idf at each distinct stem, times the root of how often the query has it.
+
+    The root, and not the count or its absence: nDCG@10 on the four steering sets (SciFact train, Cranfield, SciTLDR
+    dev, BoolQ dev), mean 0.7107 against 0.7086 and 0.7097.
 
     Args:
         space: The documents' dimensions.
@@ -130,12 +133,13 @@ class InferenceFreeQueries:
 
     def terms(self, text: str) -> list[tuple[str, int, float]]:
         """Stem, dimension and weight of each distinct term of a query, in the order of its words."""
-        found = {term: self._space.number(term) for term in self._space.analyzer.terms(text)}
-        return [(term, number, float(self._idf[number])) for term, number in found.items() if self._idf[number] > 0]
+        stems = {self._space.number(term): term for term in self._space.analyzer.terms(text)}
+        weights = dict(zip(*(part.tolist() for part in self._one(text)), strict=True))
+        return [(term, number, weights[number]) for number, term in stems.items() if number in weights]
 
     def _one(self, text: str) -> Row:
-        ids = np.unique(self._space.numbers(text))
-        weights = self._idf[ids]
+        ids, counts = np.unique(self._space.numbers(text), return_counts=True)
+        weights = (self._idf[ids] * np.sqrt(counts)).astype(np.float32)
         return ids[weights > 0], weights[weights > 0]
 
 

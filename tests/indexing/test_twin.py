@@ -10,6 +10,7 @@ import pytest
 
 from tests.indexing import tiny_bert
 from twindex.indexing.encoders.bert_weights import SafetensorsBert
+from twindex.indexing.encoders.cross_encoder import open_cross_encoder
 from twindex.indexing.encoders.idf_table import idf_bytes
 from twindex.indexing.encoders.onnx import EncoderSettings
 from twindex.indexing.encoders.own_terms import ExpansionRule, saturated
@@ -25,7 +26,7 @@ from twindex.indexing.encoders.twin import (
 )
 from twindex.indexing.encoders.twin_graph import SparseHead, twin_graph
 from twindex.indexing.errors import ConfigError, CorruptIndexError
-from twindex.indexing.training.export import TUNED, export_twin
+from twindex.indexing.training.export import TUNED, export_reranker, export_twin
 from twindex.indexing.types import Float32Array
 
 VOCABULARY = 30_522
@@ -195,11 +196,14 @@ def test_queries_are_the_idf_of_their_stems() -> None:
     queries = InferenceFreeQueries(SPACE, idf)
     found = queries.encode(["warm bees, warm bee and the Gruenfeld42 more", ""])
     ids, weights = found.row(0)
-    assert dict(zip(ids.tolist(), weights.tolist(), strict=True)) == {bee: 7.5, warm: 2.0, name: 9.0}
+    assert dict(zip(ids.tolist(), weights.tolist(), strict=True)) == pytest.approx(
+        {bee: 7.5 * np.sqrt(2), warm: 2.0 * np.sqrt(2), name: 9.0}
+    )
     assert bool((np.diff(ids) > 0).all())
     assert len(found) == 2
     assert not len(found.row(1)[0])
     assert queries.terms("warm bees and more") == [("warm", warm, 2.0), ("bee", bee, 7.5)]
+    assert queries.terms("") == []
 
 
 def test_columns_are_stems_of_whole_words() -> None:
@@ -294,3 +298,20 @@ def test_the_graph_equals_the_model_that_was_trained(run: Path) -> None:
         expected = own_part(text)
         expected[:COLUMNS] += expanded[number]
         assert np.allclose(found, expected, atol=2e-4)
+
+
+def test_a_reranker_s_run_is_exported_as_well(run: Path, tmp_path: Path) -> None:
+    made = {name: value for name, value in arrays().items() if not name.startswith("head.")}
+    rng = np.random.default_rng(7)
+    made["head.score.weight"] = rng.standard_normal((1, tiny_bert.HIDDEN)).astype(np.float32)
+    made["head.score.bias"] = np.array([0.25], np.float32)
+    tiny_bert.write_safetensors(tmp_path / "model.safetensors", made)
+    (tmp_path / "run.json").write_text((run / "run.json").read_text())
+    about = export_reranker(
+        tmp_path, tmp_path / "out", precision="fp32", shape=tiny_bert.SHAPE, max_length=tiny_bert.POSITIONS
+    )
+    assert about["training"]["weights"] == "model.safetensors"
+    scores = open_cross_encoder(tmp_path / "out", threads=1).score("who moved salt", ["mules carried salt", "bees"])
+    assert scores.shape == (2,)
+    assert np.isfinite(scores).all()
+    assert scores[0] != scores[1]
