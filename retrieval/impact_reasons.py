@@ -42,7 +42,7 @@ def term_branch(term: int, weight: float, impact: int, *, scale: float, name: st
     said = label if own else f"{label}, not in the text: an expansion"
     idf, held = weight / scale, scale * impact
     parts = (
-        Explanation(idf, "weight in the query (idf)"),
+        Explanation(idf, "weight in the query (idf, times the root of its count)"),
         Explanation(held, f"weight in the document (impact {impact} of 255)"),
     )
     data = {"term": term, "token": name, "idf": idf, "weight": held, "impact": impact, "in_text": own}

@@ -6,6 +6,7 @@ Each is a sparse encoder around another one, so that the leg and its lists in me
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol, runtime_checkable
 
@@ -88,18 +89,25 @@ class HeavyTerms:
 class CountedIdf:
     """Inference-free queries weighed by document frequencies of the index that is searched.
 
-    The idf is BM25's, ln(1 + (N - df + 0.5) / (df + 0.5)). Terms to which the encoder gives no weight stay without.
+    The idf is BM25's, ln(1 + (N - df + 0.5) / (df + 0.5)), times the root of how often the query has the term.
+    Terms to which the encoder gives no weight stay without.
 
     Args:
         inner: Says which dimensions a query has.
         frequencies: Documents that hold each of a query's dimensions, from its text and dimensions: int64[m].
         documents: N.
+        repeats: How often a query has each of its dimensions: int64[m]; None = once.
     """
 
     def __init__(
-        self, inner: SparseEncoder, frequencies: Callable[[str, Int32Array], Int64Array], documents: int
+        self,
+        inner: SparseEncoder,
+        frequencies: Callable[[str, Int32Array], Int64Array],
+        documents: int,
+        repeats: Callable[[str, Int32Array], Int64Array] | None = None,
     ) -> None:
         self._inner = inner
+        self._repeats = repeats
         self._frequencies = frequencies
         self._documents = documents
 
@@ -124,7 +132,8 @@ class CountedIdf:
         df = self._frequencies(text, ids).astype(np.float64)
         total = np.maximum(df, self._documents)
         idf = np.log1p((total - df + 0.5) / (df + 0.5)).astype(np.float32)
-        return ids, np.maximum(idf, LEAST)
+        weights = np.maximum(idf, LEAST)
+        return ids, weights if self._repeats is None else weights * np.sqrt(self._repeats(text, ids)).astype(np.float32)
 
 
 @runtime_checkable
@@ -158,7 +167,11 @@ def counted_idf(encoder: SparseEncoder, snapshot: Snapshot) -> CountedIdf:
             names = names_of(encoder, text)
             return np.array([_live_df(segments, names.get(number, "")) for number in ids.tolist()], np.int64)
 
-        return CountedIdf(encoder, of_terms, snapshot.live_docs)
+        def in_query(text: str, ids: Int32Array) -> Int64Array:
+            names, found = names_of(encoder, text), Counter(snapshot.analyzer.terms(text))
+            return np.array([found.get(names.get(number, ""), 1) for number in ids.tolist()], np.int64)
+
+        return CountedIdf(encoder, of_terms, snapshot.live_docs, in_query)
     counts = document_counts(snapshot, encoder.info.vocabulary)
     return CountedIdf(encoder, lambda _, ids: counts[ids], snapshot.live_docs)
 

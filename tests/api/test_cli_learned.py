@@ -44,7 +44,7 @@ def test_each_choice_of_sparse_legs(twindex: Any, learned: Path) -> None:
 
 def test_explanations_say_what_an_expansion_is(twindex: Any, learned: Path) -> None:
     shown = twindex("search", learned, "honey", "--mode", "sparse", "--sparse", "learned", "--explain")
-    assert "weight in the query (idf)" in shown.out
+    assert "weight in the query (idf, times the root of its count)" in shown.out
     found = twindex("search", learned, "honey", "--mode", "sparse", "--sparse", "learned", "--explain", "--json").json()
     branch = found["hits"][0]["explanation"]["details"][0]
     assert {"term", "token", "idf", "weight", "impact", "in_text"} == set(branch["data"])

@@ -264,6 +264,11 @@ def test_where_the_index_counts_the_terms_their_idf_is_that_of_bm25(tmp_path: Pa
         for number, weight in zip(ids.tolist(), weights.tolist(), strict=True):
             df = sum(number in words for words in left)
             assert weight == pytest.approx(np.log(1 + (len(left) - df + 0.5) / (df + 0.5)), rel=1e-6)
+        twice = leg.encoder.encode_query("storms at sea, unheard storm")
+        assert twice[0].tolist() == ids.tolist()
+        ratio = dict(zip(ids.tolist(), (twice[1] / weights).tolist(), strict=True))
+        names = encoder.words("storm sea unheard")
+        assert ratio == pytest.approx({n: np.sqrt(2) if word == "storm" else 1.0 for n, word in names.items()})
         hit = opened.search("storms at sea", mode="sparse", options=SearchOptions(sparse="learned"), explain=True).hits[
             0
         ]
