@@ -56,7 +56,7 @@ class Hits:
     def ranking(self, i: int) -> Ranking:
         """The hits of query i."""
         n = int(self.counts[i])
-        return Ranking(self.ords[i, :n].copy(), self.scores[i, :n].copy())
+        return Ranking.unchecked(self.ords[i, :n].copy(), self.scores[i, :n].copy())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

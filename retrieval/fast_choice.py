@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence, Sized
+from itertools import accumulate
 from typing import Final, Literal, get_args
 
 import numpy as np
@@ -107,8 +108,7 @@ def answers(
 
 def edges(parts: Sequence[Sized]) -> Int64Array:
     """Where each part begins in all of them together, and the end: int64[len(parts) + 1]."""
-    ends: Int64Array = np.cumsum([0, *map(len, parts)], dtype=np.int64)
-    return ends
+    return np.fromiter(accumulate(map(len, parts), initial=0), np.int64, len(parts) + 1)
 
 
 def by_filters(

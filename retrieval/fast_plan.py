@@ -19,8 +19,8 @@ COSTS: Final = np.array(
     [
         1.0,  # adding one posting of a list
         0.20,  # exhaustive: clearing, folding and comparing one float32 sum
-        0.15,  # scan: the same of a 16-bit sum
-        0.045,  # adding one byte of a row
+        0.07,  # scan: the same of a 16-bit sum
+        0.025,  # adding one document's level of a row
         45.0,  # one term of one document that is scored exactly
         25.0,  # completing one document's bound
         5.0,  # candidates of the scan over those that a perfect threshold would let through; measured, 2 to 6

@@ -9,9 +9,10 @@ from typing import Any, Final, NamedTuple
 
 from twindex.indexing.types import Int64Array
 
-#: Documents of a window: their sums fill a quarter (16 bits, scan) or half (float32, exhaustive) of a usual
-#: second-level cache. The scan takes up to twice as many at once if that is all there are.
+#: Documents of a window of the exhaustive strategy: their float32 sums fill half of a usual second-level cache.
 WINDOW: Final = 66_048
+#: Documents of a block of the scan: their 16-bit sums fill an eighth of a usual second-level cache.
+BLOCK: Final = 32_768
 #: Documents that are folded into one; see ``kernels.py``.
 LANES: Final = 16
 #: Workplaces that are kept for the next queries at most, and hits times terms of the largest such.
@@ -74,9 +75,8 @@ class Workplaces:
     def _make(self, k: int, terms: int) -> Workplace:
         k, terms = max(16, 1 << (k - 1).bit_length()), max(64, 1 << (terms - 1).bit_length())
         span = _rounded(min(self._size, WINDOW))
-        window = _rounded(self._size) if self._size <= 2 * WINDOW else span
         table = kernels().table
-        room = table.make_room(terms, k, self._size, window, span)
+        room = table.make_room(terms, k, self._size, BLOCK, span)
         return Workplace(k, terms, room, table.room_table(room))
 
 

@@ -20,7 +20,7 @@ from twindex.retrieval.bm25 import BM25, idf_table, length_codes, length_table, 
 
 #: A term gets a row if it is in more than one of this many documents. Adding a byte of a row takes about a
 #: twentieth of the time of scattering a posting, but reads the bytes of all documents from memory.
-ROW_SHARE: Final = 24
+ROW_SHARE: Final = 40
 #: Bytes for rows at least, and as a multiple of the number of postings.
 ROW_BYTES: Final = 64 << 20
 ROW_FACTOR: Final = 2
@@ -44,24 +44,36 @@ class Terms(NamedTuple):
     scales: Float32Array
 
 
+class Rows(NamedTuple):
+    """Rows of frequent terms in bytes and in levels; see :class:`Lists`."""
+
+    rows: UInt8Array
+    nibbles: UInt8Array
+    levels: UInt8Array
+
+
 class Lists(NamedTuple):
     """What the kernels read of a snapshot.
 
     ``values`` are bounds of contributions (BM25) or the impacts themselves; ``rows`` holds them by document for
-    frequent terms. Of BM25 alone: ``tfs``, those of 255 and more in ``big_tf`` with their posting numbers in
-    ``big_at``; a code of each document's length and the ``bm25.saturation`` of each code in ``table``;
-    ``bm25.offset`` in ``first``; the frequency that a code and a value belong to, 0 = several do, in ``inverse``;
-    contributions computed beforehand, or nothing, in ``baked``.
+    frequent terms, ``nibbles`` the level that each belongs to, laid out as ``kernels_strips.py`` reads it, and
+    ``levels`` the greatest value of a level. Of BM25 alone: ``tfs``, those of 255 and more in ``big_tf`` with their
+    posting numbers in ``big_at``; a code of each document's length and the ``bm25.saturation`` of each code in
+    ``table``; ``bm25.offset`` in ``first``; the frequency that a code and a value belong to, 0 = several do, in
+    ``inverse``; contributions computed beforehand, or nothing, in ``baked``.
 
-    Shapes: ``ptr`` int64[T + 1], ``docs`` uint32[P], ``values`` uint8[P], ``rows`` uint8[R, size], ``tfs`` uint8[P],
-    ``big_at``, ``big_tf`` uint64[B], ``codes`` uint32[size], ``table`` float32[codes], ``inverse`` uint8[codes, 256],
-    ``baked`` float32[P] or float32[0].
+    Shapes: ``ptr`` int64[T + 1], ``docs`` uint32[P], ``values`` uint8[P], ``rows`` uint8[size, R] with ``nibbles``
+    uint8[R, S] and ``levels`` uint8[R, 16]; where the processor cannot use those they are empty and ``rows`` uint8[R,
+    size]; ``tfs`` uint8[P], ``big_at``, ``big_tf`` uint64[B], ``codes`` uint32[size], ``table`` float32[codes],
+    ``inverse`` uint8[codes, 256], ``baked`` float32[P] or float32[0].
     """
 
     ptr: Int64Array
     docs: UInt32Array
     values: UInt8Array
     rows: UInt8Array
+    nibbles: UInt8Array
+    levels: UInt8Array
     tfs: UInt8Array
     big_at: UInt64Array
     big_tf: UInt64Array
@@ -171,7 +183,7 @@ def bm25_image(
     inverse = np.zeros((len(table), 256), np.uint8)
     kernels.invert(table, offset(config), ratio, norm, inverse)
     row_of, rows, greatest, kth = summary(ptr, docs, values, len(lengths), kernels)
-    lists = Lists(ptr, docs, values, rows, *parts, inverse, baked, False, len(lengths))
+    lists = Lists(ptr, docs, values, rows.rows, rows.nibbles, rows.levels, *parts, inverse, baked, False, len(lengths))
     if len(baked):
         kernels.bake(frozen(lists), weights, bonuses, baked)
     return Image(frozen(lists), row_of, greatest, kth, norm, idf)
@@ -193,13 +205,13 @@ def impact_image(ptr: Int64Array, docs: UInt32Array, values: UInt8Array, *, size
     byte, wide, real = np.empty(0, np.uint8), np.empty(0, np.uint64), np.empty(0, np.float32)
     codes, inverse = np.empty(0, np.uint32), np.empty((0, 256), np.uint8)
     first = np.float32(1)
-    lists = Lists(ptr, docs, values, rows, byte, wide, wide, codes, real, first, inverse, real, True, size)
+    lists = Lists(ptr, docs, values, *rows, byte, wide, wide, codes, real, first, inverse, real, True, size)
     return Image(frozen(lists), row_of, greatest, kth, 255.0, np.ones(len(ptr) - 1, np.float32))
 
 
 def summary(
     ptr: Int64Array, docs: UInt32Array, values: UInt8Array, size: int, kernels: ModuleType
-) -> tuple[Int64Array, UInt8Array, UInt8Array, UInt8Array]:
+) -> tuple[Int64Array, Rows, UInt8Array, UInt8Array]:
     """Row of each term or -1, the rows, each term's greatest value and its values at RANKS.
 
     Args:
@@ -219,7 +231,9 @@ def summary(
     greatest = np.zeros(len(df), np.uint8)
     kth = np.zeros((len(RANKS), len(df)), np.uint8)
     kernels.summarise(ptr, values, row_of, docs, np.array(RANKS), rows, greatest, kth)
-    return row_of, rows, greatest, kth
+    nibbles, levels = kernels.levelled(rows)
+    by_document = np.ascontiguousarray(rows.T) if nibbles.size else rows
+    return row_of, Rows(by_document, nibbles, levels), greatest, kth
 
 
 def _codes(lengths: UInt32Array, config: BM25, average: float) -> tuple[UInt32Array, Float32Array]:

@@ -9,7 +9,10 @@ the numbers. A *key* is ``bits << 32 | (2^31 - 1 - ordinal)``: the greater key i
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
@@ -27,18 +30,35 @@ def jit(function: F) -> F:
 
     Where nothing may be written, as in a read-only installation of a user without a home, each process compiles.
     """
-    how = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+    return _compiled(function, {})
+
+
+def inlined(function: F) -> F:
+    """The same, always written into its callers: to hand over a tuple of arrays costs more than a small function."""
+    return _compiled(function, {"forceinline": True})
+
+
+def _compiled(function: F, options: dict[str, bool]) -> F:
+    how = {"nogil": True, "boundscheck": False, "error_model": "numpy"} | options
     try:
         compiled: F = _numba.njit(cache=True, **how)(function)
     except RuntimeError:  # no folder to keep it in
         compiled = _numba.njit(**how)(function)
+    with contextlib.suppress(AttributeError):  # nothing kept, or another numba: its stamp of the function's file alone
+        compiled._cache._cache_file._source_stamp = _stamp()  # type: ignore[attr-defined]
     return compiled
+
+
+@cache
+def _stamp() -> tuple[tuple[str, int, int], ...]:
+    """What compiled code depends on: kernels call each other across files, and share the layout of ``image.py``."""
+    here = Path(__file__).parent
+    files = sorted([*here.glob("kernels*.py"), here / "image.py"])
+    return tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
 
 
 #: Documents of a window that are folded into one greatest sum before they are looked at: 1 + a multiple of 3.
 LANES: Final = 16
-#: Candidates of a window that wait at most, so that the bar rises soon.
-FLUSH: Final = 32
 #: Safety of bounds against float32 rounding: relative, far above what a sum of 1,000 terms can lose.
 MARGIN: Final = 1e-4
 LAST: Final = (1 << 31) - 1
@@ -144,6 +164,12 @@ def contribution(weight: A, bonus: A, p: A, d: A, lists: A) -> A:
         return weight * np.float32(lists.values[p])
     tf = term_frequency(p, (lists.tfs, lists.big_at, lists.big_tf))
     return (weight - weight / (lists.first + tf * lists.table[lists.codes[d]])) + bonus
+
+
+@inlined
+def byte_of(lists: A, row: A, d: A) -> A:
+    """A document's byte of a row: by document where rows are added in levels, so that a candidate is one place."""
+    return lists.rows[d, row] if lists.nibbles.size else lists.rows[row, d]
 
 
 @jit

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from twindex.indexing.types import UInt8Array
 from twindex.retrieval.kernels import A, contribution, jit, term_frequency
+from twindex.retrieval.kernels_strips import GROUP, STRIP, able
 
 
 @jit
@@ -78,3 +80,67 @@ def summarise(ptr: A, values: A, row_of: A, docs: A, ranks: A, rows: A, greatest
                 if seen < ranks[i] <= seen + counts[v]:
                     kth[i, t] = v
             seen += counts[v]
+
+
+def levelled(rows: UInt8Array) -> tuple[UInt8Array, UInt8Array]:
+    """The levels of rows of bytes, and the greatest byte of each level; nothing where they could not be used.
+
+    Shapes: ``rows`` uint8[R, size]; results uint8[R, GROUP / 2 * groups] and uint8[R, 16].
+    """
+    number, size = rows.shape if able() else (0, 0)
+    nibbles = np.zeros((number, -(-size // GROUP) * GROUP // 2), np.uint8)
+    levels = np.zeros((number, 16), np.uint8)
+    fill_levels(rows, nibbles, levels)
+    return nibbles, levels
+
+
+@jit
+def _best_levels(counts: A, cost: A, cut: A, level: A) -> None:
+    """Write the greatest values of at most 15 levels for values with these counts; least sum of what they round up.
+
+    ``cost``: room for float64[16, 257]; ``cut``: room for int64[16, 257]. By dynamic programming: ``cost[j, v]`` is the
+    least for values below v in j levels.
+    """
+    cost[:] = np.inf
+    cost[0, 0] = 0
+    for j in range(1, 16):
+        for top in range(1, 257):
+            cost[j, top], cut[j, top] = cost[j - 1, top], top
+            if counts[top - 1] == 0:
+                if cost[j, top - 1] < cost[j, top]:
+                    cost[j, top], cut[j, top] = cost[j, top - 1], -1
+                continue
+            here = 0.0
+            for first in range(top - 1, -1, -1):
+                here += counts[first] * (top - 1 - first)
+                if cost[j - 1, first] + here < cost[j, top]:
+                    cost[j, top], cut[j, top] = cost[j - 1, first] + here, first
+                if here > cost[j, top]:
+                    break
+    top = 256
+    for j in range(15, 0, -1):
+        while cut[j, top] < 0:
+            top -= 1
+        level[j] = top - 1
+        top = cut[j, top]
+
+
+@jit
+def fill_levels(rows: A, nibbles: A, levels: A) -> None:
+    """Each row's values in the 15 levels that round them up least; 0 stays level 0."""
+    level_of = np.zeros(256, np.uint8)
+    cost, cut, counts = np.zeros((16, 257)), np.zeros((16, 257), np.int64), np.zeros(256, np.int64)
+    for row in range(nibbles.shape[0]):
+        counts[:] = 0
+        for value in rows[row]:
+            counts[value] += 1
+        counts[0] = 0
+        _best_levels(counts, cost, cut, levels[row])
+        j = 1
+        for value in range(1, 256):
+            while j < 15 and value > levels[row, j]:
+                j += 1
+            level_of[value] = j
+        for d in range(rows.shape[1]):
+            at, shift = (d // STRIP) * (STRIP // 2) + d % (STRIP // 2), np.uint8((d & (STRIP // 2)) >> 3)
+            nibbles[row, at] |= level_of[rows[row, d]] << shift

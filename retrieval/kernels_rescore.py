@@ -6,13 +6,13 @@ from typing import Final
 
 import numpy as np
 
-from twindex.retrieval.kernels import LAST, A, contribution, find, first_at, jit, sift
+from twindex.retrieval.kernels import LAST, A, byte_of, contribution, find, first_at, inlined, sift
 
 #: Candidates are sorted by bound if there are at most so many.
 SORTED: Final = 48
 
 
-@jit
+@inlined
 def _from_row(weight: A, bonus: A, value: A, code: A, image: A) -> A:
     """The exact contribution behind a byte of a row; negative if the byte alone does not tell the frequency."""
     if image.impact:
@@ -23,7 +23,7 @@ def _from_row(weight: A, bonus: A, value: A, code: A, image: A) -> A:
     return (weight - weight / (image.first + np.float32(tf) * image.table[code])) + bonus
 
 
-@jit
+@inlined
 def score(query: A, d: A, share: A, starts: A, slots: A, image: A, row_of: A, bytes_of: A) -> A:
     """The exact float32 score of one document, added in term order.
 
@@ -34,7 +34,7 @@ def score(query: A, d: A, share: A, starts: A, slots: A, image: A, row_of: A, by
     code = image.codes[d] if image.codes.size else 0
     for a in range(query.ids.size):  # by themselves, so that the processor waits for all of them at once
         row = row_of[query.ids[a]]
-        bytes_of[a] = image.rows[row, d] if row >= 0 else 0
+        bytes_of[a] = byte_of(image, row, d) if row >= 0 else 0
     for a in range(query.ids.size):
         t = query.ids[a]
         weight, bonus = query.weights[a], query.bonuses[a]
@@ -57,7 +57,7 @@ def score(query: A, d: A, share: A, starts: A, slots: A, image: A, row_of: A, by
     return total
 
 
-@jit
+@inlined
 def _best_first(count: A, threshold: A, found: A, bounds: A) -> A:
     """Sort the candidates that reach the threshold by falling bound; returns how many there are."""
     n = 0
@@ -75,24 +75,23 @@ def _best_first(count: A, threshold: A, found: A, bounds: A) -> A:
     return n
 
 
-@jit
+@inlined
 def rescore(
-    query: A, unit: A, window: A, starts: A, slots: A, count: A, threshold: A, found: A, bounds: A, image: A, row_of: A,
-    keys: A, bytes_of: A
-) -> A:  # fmt: skip
-    """Exact scores of the candidates that can still be hits, into a heap of keys; how many were scored."""
+    query: A, unit: A, count: A, threshold: A, found: A, bounds: A, image: A, row_of: A, keys: A, room: A
+) -> None:  # fmt: skip
+    """Exact scores of the candidates that can still be hits, into a heap of keys."""
     keys[:] = 0
+    block = room.sums.size
     n = _best_first(count, threshold, found, bounds)
     for z in range(n):
         if np.float64(bounds[z]) * unit < np.float64(np.int32(keys[0] >> 32).view(np.float32)):
             if n <= SORTED:
-                return z
+                return
             continue
         d = np.int64(found[z])
-        at = d // window
-        share = np.float64(d - at * window) / min(window, image.size - at * window)
-        exact = score(query, d, share, starts[at : at + 2], slots, image, row_of, bytes_of)
+        at = d // block
+        share = np.float64(d - at * block) / min(block, image.size - at * block)
+        exact = score(query, d, share, room.starts[at : at + 2], room.slots, image, row_of, room.bytes_of)
         key = (np.int64(np.float32(exact).view(np.int32)) << 32) | np.int64(LAST - d)
         if exact > 0 and key > keys[0]:
             sift(keys, keys.size, key)
-    return n

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from twindex.indexing.optional import load
 from twindex.indexing.types import Float32Array, Int64Array
 from twindex.retrieval.image import Lists, Plan
-from twindex.retrieval.kernels import FLUSH, LANES, A, jit
+from twindex.retrieval.kernels import LANES, A, jit
+from twindex.retrieval.kernels_strips import GROUP, STRIPS
 
 _numba = load("numba", purpose="compiled sparse search")
 _extending = load("numba.extending", purpose="compiled sparse search")
@@ -24,14 +25,15 @@ _types = _numba.core.types
 
 
 class Room(NamedTuple):
-    """Memory that a query works in; one thread at a time. T: terms of the longest query, W: windows.
+    """Memory that a query works in; one thread at a time. T: terms of the longest query, B: blocks of the scan.
 
     Of the query: ``ids``, ``weights``, ``bonuses``, ``scales`` as in ``image.Terms``, ``boosts`` int64[T]. Of both
-    strategies: ``keys`` int64[2k + 4 LANES], ``peaks`` the same. Of the scan: ``sums`` uint16[window], zeros between
-    queries; ``tops`` uint16[window / LANES]; ``heap`` int32[k]; ``state`` int64[8]; ``lists`` int64[2, T]; ``rows``
-    int64[3, T]; ``rest`` int64[T + 1]; ``starts`` int64[W + 1, T]; ``slots`` int64[T]; ``bytes_of`` uint8[T];
-    ``waiting`` int32; ``found`` and ``bounds`` int32[2 window]. Of the exhaustive strategy: ``exact`` float32[span],
-    zeros between queries; ``bits``, the same memory as int32; ``peak_bits`` int32[span / LANES]; ``cursors`` int64[T].
+    strategies: ``keys`` int64[2k + 4 LANES], ``peaks`` the same. Of the scan: ``sums`` uint16[block], zeros between
+    queries; ``tops`` uint16[block / STRIPS]; ``heap`` int32[k]; ``state`` int64[10]; ``lists`` int64[2, T]; ``rows``
+    int64[3, T]; ``row_bounds`` float64[T]; ``tables`` uint8[T, 32]; ``places``, ``factors`` int64[T]; ``rest`` int64[T
+    + 1]; ``starts`` int64[B + 1, T]; ``slots`` int64[T]; ``bytes_of`` uint8[T]; ``waiting`` int32[block + GROUP];
+    ``found`` and ``bounds`` int32[2 block]. Of the exhaustive strategy: ``exact`` float32[span], zeros between
+    queries; ``bits``, the same memory as int32; ``peak_bits`` int32[span / LANES]; ``cursors`` int64[T].
     """
 
     ids: Any
@@ -47,6 +49,10 @@ class Room(NamedTuple):
     state: Any
     lists: Any
     rows: Any
+    row_bounds: Any
+    tables: Any
+    places: Any
+    factors: Any
     rest: Any
     starts: Any
     slots: Any
@@ -60,15 +66,15 @@ class Room(NamedTuple):
     cursors: Any
 
 
-def make_room(terms: int, k: int, size: int, window: int, span: int) -> Room:
+def make_room(terms: int, k: int, size: int, block: int, span: int) -> Room:
     """Memory for queries of so many terms.
 
     Args:
         terms: Of the longest query.
         k: Hits.
         size: Documents.
-        window: Documents of a window of the scan, a multiple of LANES.
-        span: The same of the exhaustive strategy.
+        block: Documents of a block of the scan, a multiple of GROUP.
+        span: Documents of a window of the exhaustive strategy, a multiple of LANES.
     """
     longest, ends = max(terms, 1), 2 * k + 4 * LANES
     exact = np.zeros(span, np.float32)
@@ -80,19 +86,23 @@ def make_room(terms: int, k: int, size: int, window: int, span: int) -> Room:
         boosts=np.zeros(longest, np.int64),
         keys=np.zeros(ends, np.int64),
         peaks=np.zeros(ends, np.int64),
-        sums=np.zeros(window, np.uint16),
-        tops=np.empty(window // LANES, np.uint16),
+        sums=np.zeros(block, np.uint16),
+        tops=np.zeros(block // STRIPS, np.uint16),
         heap=np.zeros(k, np.int32),
-        state=np.zeros(8, np.int64),
+        state=np.zeros(10, np.int64),
         lists=np.zeros((2, longest), np.int64),
         rows=np.zeros((3, longest), np.int64),
+        row_bounds=np.zeros(longest, np.float64),
+        tables=np.zeros((longest, 32), np.uint8),
+        places=np.zeros(longest, np.int64),
+        factors=np.zeros(longest, np.int64),
         rest=np.zeros(longest + 1, np.int64),
-        starts=np.zeros((size // window + 2, longest), np.int64),
+        starts=np.zeros((size // block + 2, longest), np.int64),
         slots=np.zeros(longest, np.int64),
         bytes_of=np.zeros(longest, np.uint8),
-        waiting=np.empty(max(FLUSH + LANES, window) + 1, np.int32),
-        found=np.empty(2 * window, np.int32),
-        bounds=np.empty(2 * window, np.int32),
+        waiting=np.empty(block + GROUP, np.int32),
+        found=np.empty(2 * block, np.int32),
+        bounds=np.empty(2 * block, np.int32),
         exact=exact,
         bits=exact.view(np.int32),
         peak_bits=np.zeros(span // LANES, np.int32),
@@ -122,7 +132,7 @@ def lists_table(lists: Lists) -> Int64Array:
     """The table for :func:`lists_of`."""
     arrays = [one for one in lists if isinstance(one, np.ndarray)]
     u1, u4, u8, f4 = np.uint8, np.uint32, np.uint64, np.float32
-    return table_of(arrays, (np.int64, u4, u1, u1, u1, u8, u8, u4, f4, u1, f4))
+    return table_of(arrays, (np.int64, u4, u1, u1, u1, u1, u1, u8, u8, u4, f4, u1, f4))
 
 
 def plan_table(plan: Plan, idf: Float32Array) -> Int64Array:
@@ -187,17 +197,21 @@ def room_of(table: A) -> A:
         _flat(table, 10, np.int64),
         _square(table, 11, np.int64),
         _square(table, 12, np.int64),
-        _flat(table, 13, np.int64),
-        _square(table, 14, np.int64),
+        _flat(table, 13, np.float64),
+        _square(table, 14, np.uint8),
         _flat(table, 15, np.int64),
-        _flat(table, 16, np.uint8),
-        _flat(table, 17, np.int32),
-        _flat(table, 18, np.int32),
-        _flat(table, 19, np.int32),
-        _flat(table, 20, np.float32),
+        _flat(table, 16, np.int64),
+        _flat(table, 17, np.int64),
+        _square(table, 18, np.int64),
+        _flat(table, 19, np.int64),
+        _flat(table, 20, np.uint8),
         _flat(table, 21, np.int32),
         _flat(table, 22, np.int32),
-        _flat(table, 23, np.int64),
+        _flat(table, 23, np.int32),
+        _flat(table, 24, np.float32),
+        _flat(table, 25, np.int32),
+        _flat(table, 26, np.int32),
+        _flat(table, 27, np.int64),
     )
 
 
@@ -209,14 +223,16 @@ def lists_of(table: A, sizes: A, factors: A) -> A:
         _flat(table, 1, np.uint32),
         _flat(table, 2, np.uint8),
         _square(table, 3, np.uint8),
-        _flat(table, 4, np.uint8),
-        _flat(table, 5, np.uint64),
-        _flat(table, 6, np.uint64),
-        _flat(table, 7, np.uint32),
-        _flat(table, 8, np.float32),
-        np.float32(factors[0]),
-        _square(table, 9, np.uint8),
+        _square(table, 4, np.uint8),
+        _square(table, 5, np.uint8),
+        _flat(table, 6, np.uint8),
+        _flat(table, 7, np.uint64),
+        _flat(table, 8, np.uint64),
+        _flat(table, 9, np.uint32),
         _flat(table, 10, np.float32),
+        np.float32(factors[0]),
+        _square(table, 11, np.uint8),
+        _flat(table, 12, np.float32),
         sizes[1] > 0,
         sizes[0],
     )

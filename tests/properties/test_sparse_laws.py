@@ -138,6 +138,7 @@ def many_windows() -> Any:
     """Small windows, and rows for all but the rarest terms' lists, so that every path is taken."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fast_room, "WINDOW", 160)
+        patch.setattr(fast_room, "BLOCK", 1024)
         patch.setattr(image, "ROW_SHARE", 6)
         yield
 
@@ -179,7 +180,36 @@ def test_approximate_answers_keep_their_promise(settings_: dict[str, int], k: in
 @pytest.mark.parametrize("impacts", [False, True])
 def test_more_documents_than_a_span(impacts: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast_room, "WINDOW", 66_048)
+    monkeypatch.setattr(fast_room, "BLOCK", 32_768)
     monkeypatch.setattr(image, "ROW_SHARE", 16)
     one = world(7, size=150_000, terms=12, distinct=40, filters=2, impacts=impacts)
     for k in (10, 1000):
         check(one, None if impacts else BM25(), k)
+
+
+@pytest.mark.parametrize("impacts", [False, True])
+@pytest.mark.parametrize("seed", range(6))
+def test_rows_of_bytes_give_the_same_lists(impacts: bool, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processors without the instructions of ``kernels_strips.py`` add rows of bytes."""
+    kernels_image = pytest.importorskip("twindex.retrieval.kernels_image")
+    monkeypatch.setattr(kernels_image, "able", lambda: False)
+    one = world(seed, size=3000, terms=14, distinct=40, filters=2 * (seed % 2), impacts=impacts)
+    for k in (1, 10, 100):
+        check(one, None if impacts else BM25(), k)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 15, 16, 40, 255])
+def test_levels_round_up_and_are_exact_if_there_are_few(number: int) -> None:
+    kernels_image = pytest.importorskip("twindex.retrieval.kernels_image")
+    if not kernels_image.able():
+        pytest.skip("no such instructions")
+    rng = np.random.default_rng(number)
+    chosen = rng.choice(np.arange(1, 256), number, replace=False)
+    row = np.where(rng.random(2500) < 0.6, rng.choice(np.append(chosen, 0), 2500), 0).astype(np.uint8)
+    nibbles, levels = kernels_image.levelled(row[None, :])
+    d = np.arange(2500)
+    level = (nibbles[0, (d >> 6) * 32 + (d & 31)] >> ((d & 32) >> 3)) & 15
+    rounded = levels[0, level]
+    assert bool(((level == 0) == (row == 0)).all())
+    assert bool((rounded >= row).all())
+    assert number > 15 or bool((rounded == row).all())
