@@ -14,6 +14,7 @@ from twindex.rag.prompt import Message, Prompt
 from twindex.rag.types import Context, Draft
 
 torch: Any = pytest.importorskip("torch")
+torch.set_num_threads(1)  # tiny matrices: threads would only wait for each other
 tokenizers: Any = pytest.importorskip("tokenizers")
 
 from twindex.rag.generators.torch_batch import TorchBatchGenerator, TorchConfig  # noqa: E402
