@@ -28,13 +28,14 @@ MAX_RERANK: Final = 1000
 class SearchOptions:
     """Everything about a search besides the query, the page and the filter.
 
-    ``sparse``: which sparse legs; None = those that the profile names, else all that the index has. ``rerank``: how
-    many of the best hits a reranker orders anew; 0 = none. ``prune``: query terms of the learned leg that weigh less
-    than this share of the heaviest are left out, which is quicker and approximate; 0 = none are. ``two_phase``: terms
-    that weigh less than this share are looked at only for documents that the others have found; a bound says when
-    that could change the answer, and then the whole lists are read, so that the answer is always exact; 0 = off.
-    ``idf``: whether the learned leg's query weights are those that the model was trained with, or are counted in the
-    index that is searched; None = counted, where the model's terms are those that the index has counted for BM25.
+    ``sparse``: which sparse legs; None = those that the profile names, else all in a hybrid search, and the learned
+    one, if there is one, by words. ``rerank``: how many of the best hits a reranker orders anew; 0 = none. ``prune``:
+    query terms of the learned leg that weigh less than this share of the heaviest are left out, which is quicker and
+    approximate; 0 = none are. ``two_phase``: terms that weigh less than this share are looked at only for documents
+    that the others have found; a bound says when that could change the answer, and then the whole lists are read, so
+    that the answer is always exact; 0 = off. ``idf``: whether the learned leg's query weights are those that the
+    model was trained with, or are counted in the index that is searched; None = counted, where the model's terms are
+    those that the index has counted for BM25.
 
     Of an index with generated queries: ``expansion``: whether they are searched; None = if the index has them.
     ``field_form`` and ``field_weight``: how they count in the BM25 leg, and how much in it and in the learned leg.

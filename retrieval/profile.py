@@ -129,7 +129,7 @@ class Profile:
 
     ``recipe``: what is used without a gate. ``depth``: candidates of each leg, whatever the page size. ``gate``:
     picks one of ``recipes`` for each query that has a dense leg and a sparse one. ``notes``: where the profile comes
-    from; not read. ``sparse``: which sparse legs take part, None = all that the index has.
+    from; not read. ``sparse``: which sparse legs take part, None = see ``View.plan``.
 
     Raises:
         ConfigError: If a value is out of range, or a gate picks among recipes that are not there.

@@ -25,7 +25,7 @@ Sparse = Annotated[
         "--sparse",
         metavar="[bm25|learned|both]",
         help="Which sparse legs to ask.",
-        show_default="the profile's, else all that the index has",
+        show_default="the profile's; else all in hybrid mode, the learned leg in sparse mode",
     ),
 ]
 Rerank = Annotated[

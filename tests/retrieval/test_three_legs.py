@@ -83,7 +83,7 @@ def searcher(path: Path, **settings: object) -> Searcher:
         ("hybrid", None, {"bm25": 0.25, "learned": 0.25, "dense": 0.5}),
         ("hybrid", "learned", {"learned": 0.5, "dense": 0.5}),
         ("hybrid", "bm25", None),
-        ("sparse", None, {"bm25": 0.5, "learned": 0.5}),
+        ("sparse", "both", {"bm25": 0.5, "learned": 0.5}),
     ],
 )
 def test_which_legs_take_part_and_what_each_weighs(index: Path, mode: str, sparse: str | None, legs: object) -> None:
@@ -101,6 +101,17 @@ def test_which_legs_take_part_and_what_each_weighs(index: Path, mode: str, spars
         check_tree(hit.explanation)
         assert hit.explanation.value == pytest.approx(hit.score, abs=1e-6)
     assert {name for hit in result.hits for name in hit.ranks} <= {"bm25", "learned", "dense"}
+
+
+def test_words_alone_are_searched_by_the_learned_leg(index: Path, wordless: Path) -> None:
+    with searcher(index) as opened:
+        plain = opened.search("storm sea", mode="sparse")
+        learned = opened.search("storm sea", mode="sparse", options=SearchOptions(sparse="learned"))
+        assert [(h.id, h.score) for h in plain.hits] == [(h.id, h.score) for h in learned.hits]
+        assert plain.fusion is None
+    with searcher(wordless) as opened:
+        bm25 = opened.search("storm sea", mode="sparse", options=SearchOptions(sparse="bm25"))
+        assert [h.score for h in opened.search("storm sea", mode="sparse").hits] == [h.score for h in bm25.hits]
 
 
 def test_one_leg_is_not_fused(index: Path) -> None:
