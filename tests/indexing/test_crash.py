@@ -26,6 +26,7 @@ from twindex.indexing.encoders.hashing import HashingEncoder
 from twindex.indexing.encoders.sparse_hashing import SparseHashingEncoder
 from twindex.indexing.encoding import EncoderInfo
 from twindex.indexing.errors import IndexExistsError, IndexNotFoundError
+from twindex.indexing.expansion import building as expanding
 from twindex.indexing.snapshot import Snapshot
 from twindex.indexing.types import Float32Array
 from twindex.indexing.verify import verify
@@ -111,6 +112,7 @@ def check_committed(path: Path) -> int:
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "SHARD", SHARD)
+    monkeypatch.setattr(expanding, "ENCODED", SHARD)
 
 
 #: Imports once, then forks a process for each build that is to be killed.
@@ -119,7 +121,8 @@ import os, sys, traceback
 from pathlib import Path
 from tests.indexing import test_crash
 from twindex.indexing import build
-build.SHARD = test_crash.SHARD
+from twindex.indexing.expansion import building
+build.SHARD = building.ENCODED = test_crash.SHARD
 os.fsync = os.fstat  # the machine goes on running, so the disk need not be waited for
 for line in sys.stdin:
     path, log = map(Path, line.split())
