@@ -23,8 +23,8 @@ import numpy as np
 
 from twindex.indexing.encoders.digests import files_sha256, fingerprint
 from twindex.indexing.encoders.onnx import normalised
-from twindex.indexing.encoders.twin import InferenceFreeQueries, open_queries
-from twindex.indexing.encoders.twin_sides import as_rows
+from twindex.indexing.encoders.twin import open_queries
+from twindex.indexing.encoders.twin_sides import TwinQueries, as_rows
 from twindex.indexing.encoding import EncoderInfo, SparseEncoderInfo, SparseRows
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.types import Float32Array, Int32Array
@@ -113,7 +113,7 @@ class RecordedDense:
         return _unit(self._recorded.queries.dense(texts))
 
 
-class RecordedSparse:
+class RecordedSparse(TwinQueries):
     """The sparse side.
 
     Args:
@@ -125,15 +125,10 @@ class RecordedSparse:
 
     def __init__(self, recorded: Recorded) -> None:
         self._recorded = recorded
-        self._queries: InferenceFreeQueries = open_queries(recorded.folder)
         about = recorded.about
         print_ = fingerprint("recorded-sparse", VERSION, recorded.digest)
-        self._info = SparseEncoderInfo(str(about["name"]), print_, int(about["vocabulary"]), float(about["max_weight"]))
-
-    @property
-    def info(self) -> SparseEncoderInfo:
-        """Identity and shape of the vectors."""
-        return self._info
+        info = SparseEncoderInfo(str(about["name"]), print_, int(about["vocabulary"]), float(about["max_weight"]))
+        super().__init__(info, open_queries(recorded.folder))
 
     def encode_documents(self, texts: Sequence[str]) -> SparseRows:
         """Vectors of documents, in the order of ``texts``.
@@ -142,19 +137,6 @@ class RecordedSparse:
             ConfigError: If one was not recorded.
         """
         return as_rows(self._recorded.documents.sparse(texts))
-
-    @property
-    def analyzer_fingerprint(self) -> str:
-        """That of the analyzer whose terms the dimensions are."""
-        return self._queries.analyzer_fingerprint
-
-    def words(self, text: str) -> dict[int, str]:
-        """What the dimensions of a query stand for."""
-        return {number: word for word, number, _ in self._queries.terms(text)}
-
-    def encode_query(self, text: str) -> Row:
-        """The query's dimensions, ascending, and their weights: int32[m], float32[m]."""
-        return self._queries.encode([text]).row(0)
 
 
 class _Part:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
@@ -133,19 +133,7 @@ class DenseRetriever:
             QueryError: If k is negative.
             CorruptIndexError: If damaged vectors give scores that are no finite numbers.
         """
-        check_k(k)
-        asked = as_queries(queries)
-        rankings = [Ranking.empty()] * len(asked)
-        rows = [i for i, query in enumerate(asked) if k and query.text.strip()]
-        if rows and self.parts:
-            vectors = self.encode([asked[i].text for i in rows])
-            for group in by_filter(asked, rows):
-                allowed = self.snapshot.allowed(asked[rows[group[0]]].filter)
-                for start in range(0, len(group), BATCH):
-                    part = group[start : start + BATCH]
-                    for at, ranking in zip(part, self._search(vectors[part], k, allowed)):
-                        rankings[rows[at]] = finite(ranking)
-        return Run(tuple(rankings), self.snapshot)
+        return search_vectors(self.snapshot, queries, k, self.encode if self.parts else None, self._search)
 
     def encode(self, texts: Sequence[str]) -> Float32Array:
         """Query vectors, each a function of its own text.
@@ -215,17 +203,45 @@ def _check(found: EncoderInfo | None, wanted: EncoderInfo) -> None:
         )
 
 
-def by_filter(queries: Sequence[Query], rows: Sequence[int]) -> list[list[int]]:
-    """Positions in ``rows``, which are numbers of queries, by filter: each filter is evaluated once."""
-    groups: dict[str | None, list[int]] = {}
-    for at, row in enumerate(rows):
-        condition = queries[row].filter
-        # By their text: as values, the conditions x = 1 and x = true would be equal.
-        groups.setdefault(None if condition is None else str(condition), []).append(at)
-    return list(groups.values())
+def search_vectors(
+    snapshot: DenseSource,
+    queries: Sequence[Query | str],
+    k: int,
+    encode: Callable[[list[str]], Float32Array] | None,
+    nearest: Callable[[Float32Array, int, BoolArray | None], list[Ranking]],
+) -> Run:
+    """The k best of each query by its vector: each filter is evaluated once, and vectors are searched in batches.
+
+    Args:
+        snapshot: What is searched.
+        queries: A blank one finds nothing.
+        k: How many; none for 0.
+        encode: Vectors of queries, float32[n, dim]; None = there is nothing to find.
+        nearest: The k best for some vectors among the allowed ordinals.
+
+    Raises:
+        QueryError: If k is negative.
+        CorruptIndexError: If damaged vectors give scores that are no finite numbers.
+    """
+    check_k(k)
+    asked = as_queries(queries)
+    rankings = [Ranking.empty()] * len(asked)
+    rows = [i for i, query in enumerate(asked) if k and query.text.strip()]
+    if rows and encode is not None:
+        vectors = encode([asked[i].text for i in rows])
+        groups: dict[Filter | None, list[int]] = {}
+        for at, row in enumerate(rows):
+            groups.setdefault(asked[row].filter, []).append(at)
+        for condition, group in groups.items():
+            allowed = snapshot.allowed(condition)
+            for start in range(0, len(group), BATCH):
+                part = group[start : start + BATCH]
+                for at, ranking in zip(part, nearest(vectors[part], k, allowed)):
+                    rankings[rows[at]] = _finite(ranking)
+    return Run(tuple(rankings), snapshot)
 
 
-def finite(ranking: Ranking) -> Ranking:
+def _finite(ranking: Ranking) -> Ranking:
     """The same ranking.
 
     Raises:

@@ -24,12 +24,12 @@ import numpy as np
 from twindex.indexing.encoding import Encoder
 from twindex.indexing.errors import QueryError
 from twindex.indexing.types import BoolArray, Float32Array
-from twindex.retrieval.dense import BATCH, DenseConfig, DenseRetriever, DenseSource, by_filter, finite
+from twindex.retrieval.dense import DenseConfig, DenseRetriever, DenseSource, search_vectors
 from twindex.retrieval.dual_best import DualBest, fused_score
 from twindex.retrieval.dual_search import DualPart
 from twindex.retrieval.expanded import AGGREGATES, ALPHA, Aggregate
 from twindex.retrieval.fields import expansion_of
-from twindex.retrieval.types import Explanation, Query, Ranking, Run, as_queries, check_k
+from twindex.retrieval.types import Explanation, Query, Ranking, Run
 from twindex.retrieval.vector_search import exact_scores
 
 
@@ -102,19 +102,7 @@ class DualRetriever:
             QueryError: If k is negative.
             CorruptIndexError: If damaged vectors give scores that are no finite numbers.
         """
-        check_k(k)
-        asked = as_queries(queries)
-        rankings = [Ranking.empty()] * len(asked)
-        rows = [i for i, query in enumerate(asked) if k and query.text.strip()]
-        if rows and self._parts:
-            vectors = self._text.encode([asked[i].text for i in rows])
-            for group in by_filter(asked, rows):
-                allowed = self.snapshot.allowed(asked[rows[group[0]]].filter)
-                for start in range(0, len(group), BATCH):
-                    part = group[start : start + BATCH]
-                    for at, ranking in zip(part, self.nearest(vectors[part], k, allowed)):
-                        rankings[rows[at]] = finite(ranking)
-        return Run(tuple(rankings), self.snapshot)
+        return search_vectors(self.snapshot, queries, k, self._text.encode if self._parts else None, self.nearest)
 
     def nearest(self, vectors: Float32Array, k: int, allowed: BoolArray | None) -> list[Ranking]:
         """The k best passages of each query vector.

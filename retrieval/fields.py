@@ -23,6 +23,7 @@ from twindex.indexing.types import Float32Array, Int64Array
 from twindex.retrieval.bm25 import BM25, TermWeight, contribution, length_codes, length_table, offset, saturation
 from twindex.retrieval.expanded import FieldForm
 from twindex.retrieval.lexical import LexicalSource
+from twindex.retrieval.place import HIDDEN, place_of
 from twindex.retrieval.topk import top_k
 from twindex.retrieval.types import Explanation, Query, Ranking, Run, as_queries, check_k
 
@@ -154,13 +155,10 @@ class FieldLeg(ABC):
         Raises:
             QueryError: If there is no such ordinal.
         """
-        if not 0 <= ord_ < self.snapshot.size:
-            raise QueryError(f"ordinal {ord_}", expected=f"0 to {self.snapshot.size - 1}")
-        mask = self.snapshot.allowed(query.filter)
-        if mask is not None and not mask[ord_]:
-            return Explanation(0.0, "the document is deleted or does not pass the filter")
-        at = int(np.searchsorted(np.asarray(self.snapshot.bases), ord_, side="right")) - 1
-        local = ord_ - int(self.snapshot.bases[at])
+        place = place_of(self.snapshot, query, ord_)
+        if place is None:
+            return HIDDEN
+        at, local = place
         total, details = np.float32(0), []
         for term in self.terms(query.text):
             branches = [found for piece in term.pieces[at] if (found := self._explain_piece(term, piece, local))]

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twindex.indexing.encoding import SparseEncoder
-from twindex.indexing.errors import CorruptIndexError, QueryError
+from twindex.indexing.errors import CorruptIndexError
 from twindex.indexing.filters import Filter
 from twindex.indexing.postings import ImpactReader
 from twindex.indexing.types import BoolArray, Float32Array, Int32Array, Int64Array, Passage
@@ -29,6 +29,7 @@ from twindex.retrieval.fast_choice import Accelerator, Engine, answers, edges
 from twindex.retrieval.fast_join import Part, check_impact_lists, join
 from twindex.retrieval.fast_plan import Choice, numpy_choice
 from twindex.retrieval.impact_reasons import heaviest_first, names_of, own_terms, term_branch
+from twindex.retrieval.place import HIDDEN, place_of
 from twindex.retrieval.topk import top_k
 from twindex.retrieval.types import Explanation, Query, Ranking, Run, as_queries, check_k
 
@@ -162,13 +163,10 @@ class ImpactRetriever:
         Raises:
             QueryError: If there is no such ordinal.
         """
-        if not 0 <= ord_ < self.snapshot.size:
-            raise QueryError(f"ordinal {ord_}", expected=f"0 to {self.snapshot.size - 1}")
-        mask = self.snapshot.allowed(query.filter)
-        if mask is not None and not mask[ord_]:
-            return Explanation(0.0, "the document is deleted or does not pass the filter")
-        at = int(np.searchsorted(np.asarray(self.snapshot.bases), ord_, side="right")) - 1
-        local = ord_ - int(self.snapshot.bases[at])
+        place = place_of(self.snapshot, query, ord_)
+        if place is None:
+            return HIDDEN
+        at, local = place
         names = names_of(self.encoder, query.text)
         own = own_terms(self.encoder, self.snapshot.passages(np.array([ord_], np.int32))[0].contents)
         details, total = [], np.float32(0)

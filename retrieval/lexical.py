@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twindex.indexing.analysis.base import Analyzer
-from twindex.indexing.errors import CorruptIndexError, QueryError
+from twindex.indexing.errors import CorruptIndexError
 from twindex.indexing.filters import Filter
 from twindex.indexing.postings import PostingsReader
 from twindex.indexing.types import BoolArray, Float32Array, Int32Array
@@ -40,6 +40,7 @@ from twindex.retrieval.fast_arrays import Hits, Masks
 from twindex.retrieval.fast_choice import Accelerator, Engine, answers, edges
 from twindex.retrieval.fast_join import Joined, join_postings
 from twindex.retrieval.fast_plan import Choice, numpy_choice
+from twindex.retrieval.place import HIDDEN, place_of
 from twindex.retrieval.topk import top_k
 from twindex.retrieval.types import Explanation, Query, Ranking, Run, as_queries, check_k
 
@@ -269,13 +270,10 @@ class LexicalRetriever:
         Raises:
             QueryError: If there is no such ordinal.
         """
-        mask = self.snapshot.allowed(query.filter)
-        if not 0 <= ord_ < self.snapshot.size:
-            raise QueryError(f"ordinal {ord_}", expected=f"0 to {self.snapshot.size - 1}")
-        if mask is not None and not mask[ord_]:
-            return Explanation(0.0, "the document is deleted or does not pass the filter")
-        at = int(np.searchsorted(np.asarray(self.snapshot.bases), ord_, side="right")) - 1
-        local = ord_ - int(self.snapshot.bases[at])
+        place = place_of(self.snapshot, query, ord_)
+        if place is None:
+            return HIDDEN
+        at, local = place
         details = [
             detail for term in self.terms(query.text) if (detail := self._explain_term(term, at, local)) is not None
         ]

@@ -54,17 +54,11 @@ def _counts(reader: ImpactReader, live: BoolArray | None) -> Int64Array:
     return counts
 
 
-class HeavyTerms:
-    """Queries without the terms that weigh less than a share of their heaviest one.
+class _Altered:
+    """A sparse encoder of which only the queries are others."""
 
-    Args:
-        inner: Encodes queries.
-        share: From 0 (all terms stay) to below 1.
-    """
-
-    def __init__(self, inner: SparseEncoder, share: float) -> None:
+    def __init__(self, inner: SparseEncoder) -> None:
         self._inner = inner
-        self._share = np.float32(share)
 
     @property
     def info(self) -> SparseEncoderInfo:
@@ -79,6 +73,19 @@ class HeavyTerms:
         """What the query's dimensions stand for."""
         return names_of(self._inner, text)
 
+
+class HeavyTerms(_Altered):
+    """Queries without the terms that weigh less than a share of their heaviest one.
+
+    Args:
+        inner: Encodes queries.
+        share: From 0 (all terms stay) to below 1.
+    """
+
+    def __init__(self, inner: SparseEncoder, share: float) -> None:
+        super().__init__(inner)
+        self._share = np.float32(share)
+
     def encode_query(self, text: str) -> tuple[Int32Array, Float32Array]:
         """The heavy dimensions and their weights: int32[m], float32[m]."""
         ids, weights = self._inner.encode_query(text)
@@ -86,7 +93,7 @@ class HeavyTerms:
         return ids[keep], weights[keep]
 
 
-class CountedIdf:
+class CountedIdf(_Altered):
     """Inference-free queries weighed by document frequencies of the index that is searched.
 
     The idf is BM25's, ln(1 + (N - df + 0.5) / (df + 0.5)), times the root of how often the query has the term.
@@ -106,23 +113,10 @@ class CountedIdf:
         documents: int,
         repeats: Callable[[str, Int32Array], Int64Array] | None = None,
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._repeats = repeats
         self._frequencies = frequencies
         self._documents = documents
-
-    @property
-    def info(self) -> SparseEncoderInfo:
-        """That of the encoder inside."""
-        return self._inner.info
-
-    def encode_documents(self, texts: Sequence[str]) -> SparseRows:
-        """Vectors of documents, unaltered."""
-        return self._inner.encode_documents(texts)
-
-    def words(self, text: str) -> Mapping[int, str]:
-        """What the query's dimensions stand for."""
-        return names_of(self._inner, text)
 
     def encode_query(self, text: str) -> tuple[Int32Array, Float32Array]:
         """The query's dimensions and their counted idf: int32[m], float32[m]."""

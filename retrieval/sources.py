@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from twindex.indexing.encoders.cross_encoder import DEFAULT_RERANKER, resolve_reranker
 from twindex.indexing.encoders.resolve import resolve_encoder
@@ -15,6 +15,8 @@ from twindex.indexing.errors import IndexError_
 from twindex.indexing.snapshot import Snapshot
 from twindex.retrieval.base import Reranker
 from twindex.retrieval.cross_encoder import PassageReranker
+
+Model = TypeVar("Model")
 
 #: The reranker of a plain installation.
 RERANKER: Final = DEFAULT_RERANKER
@@ -51,9 +53,7 @@ class Sources:
             if made is None:
                 if info is None:
                     raise IndexError_("an index without vectors has no encoder")
-                # A restored snapshot may bring another encoder than the commit before it.
-                made = self._found[info.name] if info.name in self._found else self.find_encoder(info.name)
-                self._found = {info.name: made}
+                made = _known(self._found, info.name, self.find_encoder)
             snapshot.check_encoder(made)
             return made
 
@@ -70,9 +70,7 @@ class Sources:
             if made is None:
                 if info is None:
                     raise IndexError_("an index without impacts has no sparse encoder")
-                known = self._found_sparse
-                made = known[info.name] if info.name in known else self.find_sparse_encoder(info.name)
-                self._found_sparse = {info.name: made}
+                made = _known(self._found_sparse, info.name, self.find_sparse_encoder)
             snapshot.check_sparse_encoder(made)
             return made
 
@@ -87,3 +85,12 @@ class Sources:
             if isinstance(given, str):
                 given = self.reranker = self.find_reranker(given)
         return given if isinstance(given, Reranker) else PassageReranker(given, snapshot)
+
+
+def _known(found: dict[str, Model], name: str, find: Callable[[str], Model]) -> Model:
+    """The model of that name; ``found`` holds the last one, since a restored snapshot may bring another."""
+    if name not in found:
+        made = find(name)
+        found.clear()
+        found[name] = made
+    return found[name]

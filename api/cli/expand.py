@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -16,10 +16,9 @@ from twindex.api.cli import expand_store, options
 from twindex.api.cli.console import emit_json, progress_bars
 from twindex.api.cli.expand_score import score
 from twindex.api.cli.expand_topics import guide_for
-from twindex.api.cli.index import corpus_from
+from twindex.api.cli.index import corpus_from, passages_of
 from twindex.api.settings import Settings
-from twindex.indexing.chunking import ChunkConfig, make_chunker
-from twindex.indexing.corpus import Corpus
+from twindex.indexing.chunking import ChunkConfig
 from twindex.indexing.encoders.resolve import DEFAULT_ENCODER
 from twindex.indexing.expansion.writer import ExpansionWriter
 from twindex.indexing.types import Passage
@@ -127,17 +126,6 @@ def run(
             budget = Budget(max_seconds, max_drafts, max_tokens)
             report = _expanded(expansion, passages(), todo, budget, progress, quiet=json)
     tell(out, expansion.hash, config.method, todo, price, report, json=json, dry=dry_run)
-
-
-def passages_of(source: Corpus, chunking: ChunkConfig) -> Callable[[], Iterator[Passage]]:
-    """The passages of a corpus, as an index of it has them, from the beginning at each call."""
-    chunker = make_chunker(chunking)
-
-    def passages() -> Iterator[Passage]:
-        for document in source:
-            yield from chunker.chunk(document)
-
-    return passages
 
 
 def say_estimate(todo: Estimate, price: float) -> None:

@@ -11,9 +11,9 @@ from twindex.api.cli import options
 from twindex.api.cli.console import emit_json, progress_bars
 from twindex.api.cli.expand_store import Config, Store
 from twindex.api.cli.expand_topics import VECTORS
-from twindex.api.cli.index import corpus_from
+from twindex.api.cli.index import corpus_from, passages_of
 from twindex.eval.cached_encoder import CachedEncoder
-from twindex.indexing.chunking import ChunkConfig, make_chunker
+from twindex.indexing.chunking import ChunkConfig
 from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
 from twindex.indexing.expansion.scoring import score_queries
 from twindex.indexing.expansion.writer import ExpansionWriter
@@ -38,8 +38,7 @@ def score(
     source = corpus_from(
         corpus, on_error=on_error, fmt=format, id_field=id_field, text_field=text_field, title_field=title_field
     )
-    chunker = make_chunker(ChunkConfig.parse(chunk))
-    passages = (passage for document in source for passage in chunker.chunk(document))
+    passages = passages_of(source, ChunkConfig.parse(chunk))()
     with ExpansionWriter(store) as writer, progress_bars() as progress:
         kept = CachedEncoder(resolve_encoder(encoder), store / VECTORS)
         report = score_queries(writer, passages, kept, config=config, progress=progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -13,7 +14,7 @@ from twindex.api.cli import expansion_options as expanding
 from twindex.api.cli import options
 from twindex.api.cli.console import emit_json, progress_bars
 from twindex.indexing.analysis import get_analyzer
-from twindex.indexing.chunking import ChunkConfig
+from twindex.indexing.chunking import ChunkConfig, make_chunker
 from twindex.indexing.config import SEGMENT_DOCS, VECTOR_KINDS, IndexConfig
 from twindex.indexing.corpus import Corpus, OnError, StdlibDocs, open_corpus, with_estimate
 from twindex.indexing.encoders.resolve import DEFAULT_ENCODER
@@ -21,6 +22,7 @@ from twindex.indexing.encoders.resolve_sparse import resolve_legs, sparse_side_o
 from twindex.indexing.encoding import Encoder, SparseEncoder
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.report import AddReport
+from twindex.indexing.types import Passage
 from twindex.indexing.writer import IndexWriter
 
 #: What --on-error takes.
@@ -148,6 +150,17 @@ def encoders_from(encoder: str, sparse: str, sparse_encoder: str | None) -> tupl
         )
     dense = None if encoder == "none" else encoder
     return resolve_legs(dense, (sparse_encoder or sparse_side_of(dense)) if "learned" in legs else None)
+
+
+def passages_of(source: Corpus, chunking: ChunkConfig) -> Callable[[], Iterator[Passage]]:
+    """The passages of a corpus, as an index of it has them, from the beginning at each call."""
+    chunker = make_chunker(chunking)
+
+    def passages() -> Iterator[Passage]:
+        for document in source:
+            yield from chunker.chunk(document)
+
+    return passages
 
 
 def summarise(report: AddReport, source: Corpus, *, seconds: float) -> dict[str, Any]:

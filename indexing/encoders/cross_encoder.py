@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +17,7 @@ import numpy as np
 
 from twindex.indexing.encoders.bert_graph import INPUT
 from twindex.indexing.encoders.digests import fingerprint
-from twindex.indexing.encoders.onnx import available_processors, make_session
+from twindex.indexing.encoders.onnx import available_processors, for_each, make_session
 from twindex.indexing.encoders.pair_graph import KINDS, LOGIT
 from twindex.indexing.encoders.shipped import shipped_folder, shipped_models
 from twindex.indexing.encoders.tokenizer import SPECIALS, TextTokenizer
@@ -82,14 +81,7 @@ class CrossEncoder:
             ids, kinds = pair_of(asked, bodies[row])
             out[row] = self._session.run([LOGIT], {INPUT: ids, KINDS: kinds})[0][0, 0]
 
-        order = sorted(range(len(texts)), key=lambda row: -len(bodies[row]))  # longest first: threads end together
-        if self._threads == 1 or len(texts) < 2:
-            for row in order:
-                fill(row)
-        else:
-            with ThreadPoolExecutor(min(self._threads, len(texts))) as pool:
-                for _ in pool.map(fill, order):  # consuming the results raises what a thread raised
-                    continue
+        for_each(fill, [len(body) for body in bodies], self._threads)
         return out
 
 

@@ -134,15 +134,7 @@ class OnnxEncoder:
         def fill(row: int) -> None:
             out[row] = self._finish(self._run(tokens[row]))
 
-        # Longest first, so that the threads end together.
-        order = sorted(range(len(texts)), key=lambda row: -len(tokens[row]))
-        if self._threads == 1 or len(texts) < 2:
-            for row in order:
-                fill(row)
-        else:
-            with ThreadPoolExecutor(min(self._threads, len(texts))) as pool:
-                for _ in pool.map(fill, order):  # consuming the results raises what a thread raised
-                    continue
+        for_each(fill, [len(ids) for ids in tokens], self._threads)
         return out
 
     def _run(self, ids: list[int]) -> NDArray[np.float32]:
@@ -242,3 +234,15 @@ def _output(session: Any) -> tuple[str, bool]:
     names = [port.name for port in session.get_outputs()]
     pooled = [name for name in POOLED if name in names]
     return (pooled[0], True) if pooled else (names[0], False)
+
+
+def for_each(work: Callable[[int], None], sizes: Sequence[int], threads: int) -> None:
+    """Runs ``work`` for each number below ``len(sizes)``, the largest first, so that the threads end together."""
+    order = sorted(range(len(sizes)), key=lambda row: -sizes[row])
+    if threads == 1 or len(sizes) < 2:
+        for row in order:
+            work(row)
+        return
+    with ThreadPoolExecutor(min(threads, len(sizes))) as pool:
+        for _ in pool.map(work, order):  # consuming the results raises what a thread raised
+            continue

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -22,7 +21,7 @@ from twindex.indexing.encoders.bert_graph import OUTPUT
 from twindex.indexing.encoders.digests import fingerprint
 from twindex.indexing.encoders.idf_table import read_idf
 from twindex.indexing.encoders.npz import npz_bytes
-from twindex.indexing.encoders.onnx import INPUTS, EncoderSettings, OnnxEncoder, make_session
+from twindex.indexing.encoders.onnx import INPUTS, EncoderSettings, OnnxEncoder, for_each, make_session
 from twindex.indexing.encoders.own_terms import ExpansionRule, document_vector
 from twindex.indexing.encoders.term_space import TermSpace
 from twindex.indexing.encoders.tokenizer import TextTokenizer
@@ -189,14 +188,7 @@ class TwinEncoder(OnnxEncoder):
             dense[at] = self._finish(vector)
             rows[at] = self._terms.vector(texts[at], expansions)
 
-        order = sorted(range(len(texts)), key=lambda at: -len(tokens[at]))
-        if self._threads == 1 or len(texts) < 2:
-            for at in order:
-                fill(at)
-        else:
-            with ThreadPoolExecutor(min(self._threads, len(texts))) as pool:
-                for _ in pool.map(fill, order):
-                    continue
+        for_each(fill, [len(ids) for ids in tokens], self._threads)
         return dense, SparseVectors.of(rows)
 
     @cached_property

@@ -96,7 +96,38 @@ class TwinDense:
         return self._shared.twin.encode_queries(texts)
 
 
-class TwinSparse:
+class TwinQueries:
+    """Queries of a sparse encoder without a model, whatever makes its documents' vectors.
+
+    Args:
+        info: Identity and shape of the vectors.
+        queries: Weighs the terms of queries.
+    """
+
+    def __init__(self, info: SparseEncoderInfo, queries: InferenceFreeQueries) -> None:
+        self._info = info
+        self._queries = queries
+
+    @property
+    def info(self) -> SparseEncoderInfo:
+        """Identity and shape of the vectors."""
+        return self._info
+
+    @property
+    def analyzer_fingerprint(self) -> str:
+        """That of the analyzer whose terms the dimensions are."""
+        return self._queries.analyzer_fingerprint
+
+    def words(self, text: str) -> dict[int, str]:
+        """What the dimensions of a query stand for."""
+        return {number: word for word, number, _ in self._queries.terms(text)}
+
+    def encode_query(self, text: str) -> Row:
+        """The query's dimensions, ascending, and their weights: int32[m], float32[m]."""
+        return self._queries.encode([text]).row(0)
+
+
+class TwinSparse(TwinQueries):
     """The sparse side. Queries cost a tokenizer and a table; the model is loaded when the first document comes.
 
     Args:
@@ -115,32 +146,13 @@ class TwinSparse:
     ) -> None:
         self._folder = folder
         self._threads = threads
-        self._queries: InferenceFreeQueries = open_queries(folder)
-        self._info = _info(folder, name or str(folder))
+        super().__init__(_info(folder, name or str(folder)), open_queries(folder))
         if shared is not None:
             self.__dict__["_pass"] = shared
-
-    @property
-    def info(self) -> SparseEncoderInfo:
-        """Identity and shape of the vectors."""
-        return self._info
 
     def encode_documents(self, texts: Sequence[str]) -> SparseRows:
         """Vectors of documents, in the order of ``texts``."""
         return self._pass.sparse(texts)
-
-    @property
-    def analyzer_fingerprint(self) -> str:
-        """That of the analyzer whose terms the dimensions are."""
-        return self._queries.analyzer_fingerprint
-
-    def words(self, text: str) -> dict[int, str]:
-        """What the dimensions of a query stand for."""
-        return {number: word for word, number, _ in self._queries.terms(text)}
-
-    def encode_query(self, text: str) -> Row:
-        """The query's dimensions, ascending, and their weights: int32[m], float32[m]."""
-        return self._queries.encode([text]).row(0)
 
     @cached_property
     def _pass(self) -> TwinPass:
