@@ -8,13 +8,15 @@ waits for a compiler, and a server or a batch gets the fast engine. Both give th
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence, Sized
 from itertools import accumulate
+from types import MethodType
 from typing import Final, Literal, get_args
 
 import numpy as np
 
-from twindex.indexing.errors import ConfigError
+from twindex.indexing.errors import ConfigError, UsageError
 from twindex.indexing.filters import Filter
 from twindex.indexing.optional import available
 from twindex.indexing.types import BoolArray, Int64Array
@@ -44,7 +46,9 @@ class Accelerator:
         if engine not in get_args(Engine):
             raise ConfigError(f"engine = {engine!r}", expected=f"one of {', '.join(get_args(Engine))}")
         self.engine = engine
-        self._build = build
+        # The method of a leg that owns this object would keep the lists of a snapshot until a full garbage collection.
+        self._build: Callable[[], Callable[[], FastIndex] | None]
+        self._build = weakref.WeakMethod(build) if isinstance(build, MethodType) else lambda: build
         self._index: FastIndex | None = None
         self._asked = 0
         self._lock = threading.Lock()
@@ -80,7 +84,10 @@ class Accelerator:
         """
         with self._lock:
             if self._index is None:
-                index = self._build()
+                build = self._build()
+                if build is None:
+                    raise UsageError("an engine whose leg is gone", expected="a leg that is still held")
+                index = build()
                 index.warm()  # before others see it: a call must not wait for a compiler
                 self._index = index
             return self._index

@@ -45,11 +45,6 @@ class LegMaker:
         self._sources = sources
         self._bm25 = bm25
         self._dense = dense
-        self._makers: Mapping[Role, Callable[[SearchOptions], Retriever]] = {
-            "bm25": self.bm25,
-            "learned": self.learned,
-            "dense": self.dense,
-        }
         self._made: dict[str, Retriever] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
@@ -73,7 +68,13 @@ class LegMaker:
             MissingError: If its encoder is not here.
             FingerprintError: If it is another one.
         """
-        return self._makers[role](options)
+        # Chosen here, not kept in a table: an object that holds its own methods is freed late, with all its lists.
+        makers: Mapping[Role, Callable[[SearchOptions], Retriever]] = {
+            "bm25": self.bm25,
+            "learned": self.learned,
+            "dense": self.dense,
+        }
+        return makers[role](options)
 
     @property
     def has_expansions(self) -> bool:
