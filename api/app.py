@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import threading
 from collections.abc import AsyncIterator
@@ -50,7 +51,7 @@ ROUTES = (search, answer, documents, indexes, snapshots, encode, evaluation, tas
 #: Seconds between writes of the measures of a process, where there are several.
 PUBLISH = 1.0
 #: Seconds that a server waits for the compiled engine before it says that it is ready.
-PATIENCE = 1.0
+PATIENCE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,18 +176,27 @@ def make_context(config: AppConfig, metrics: Metrics) -> Context:
 
 def _open(context: Context, *, compiled: bool) -> None:
     """Opens the indexes, replays what their logs hold, and searches once in each, so that no request is the first."""
-    context.catalog.start()
+    gc.disable()  # what is loaded now is kept; looking for garbage among it would only delay the start
+    try:
+        context.catalog.start()
+        _warm(context)
+        if compiled:
+            compiling = threading.Thread(target=_compile, args=(context,), name="compile", daemon=True)
+            compiling.start()
+            compiling.join(PATIENCE)
+    finally:
+        gc.enable()
+    context.ready = True
+
+
+def _warm(context: Context) -> None:
+    """Searches once in every index that is open."""
     for served in context.catalog.opened():
         try:
             served.warm()
         except (TwindexError, OSError) as error:
             level = logging.WARNING if not isinstance(error, IndexError_) else logging.ERROR
             log.log(level, "%s could not be warmed up: %s", served.name, error)
-    if compiled:
-        compiling = threading.Thread(target=_compile, args=(context,), name="compile", daemon=True)
-        compiling.start()
-        compiling.join(PATIENCE)
-    context.ready = True
 
 
 def _compile(context: Context) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import logging
 import signal
@@ -30,7 +31,7 @@ from twindex.api.tracing import Traces
 from twindex.indexing.encoders.cross_encoder import DEFAULT_RERANKER
 from twindex.indexing.errors import ConfigError, UsageError
 from twindex.indexing.optional import available
-from twindex.retrieval.fast_room import kernels
+from twindex.retrieval.fast_room import load_compiler
 
 #: Names of this machine for itself.
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")
@@ -142,12 +143,13 @@ def is_loopback(host: str) -> bool:
 def run(plan: Plan, listener: socket.socket) -> None:
     """Serves until a signal."""
     logs.set_up(requests=plan.log_requests)
+    gc.freeze()  # what is loaded stays: full collections need not look at it, nor forks copy it
     if plan.workers == 1:
         work(plan, listener)
         return
     Shared(place_of(plan.index, root=plan.root).state / "metrics").clear()
     if available("numba"):
-        kernels()  # once for all processes: they are forked from this one
+        load_compiler()  # once for all processes: they are forked from this one
     Workers(partial(work, plan), listener, plan.workers).run()
 
 
