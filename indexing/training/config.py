@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Any, Literal
 
 from twindex.indexing.errors import ConfigError
+from twindex.indexing.training.matching import Side
 from twindex.indexing.training.sparse_head import Activation
 
 Recipe = Literal["twin", "sparse", "dense", "rerank"]
@@ -29,6 +30,8 @@ class TrainConfig:
     open the head to hundreds of expansions before any of them is right. ``distil_share`` weighs what is learned from
     the ensemble, ``wide_share`` within it the documents of the whole step, ``cosine_share`` the embedding teachers'
     own cosines; their ``sparse_`` twins hold for the sparse side, which learns best from its own candidates.
+    ``idf_side`` carries idf in the sparse score. ``query_expansion`` above 0 is the siamese form: the model expands
+    queries too, which count so much; ``query_penalty`` is then their share of the penalty.
     """
 
     recipe: Recipe = "twin"
@@ -49,6 +52,9 @@ class TrainConfig:
     first_size: float = 0.15
     target_nonzeros: int = 60
     activation: Activation = "log1p"
+    idf_side: Side = "queries"
+    query_expansion: float = 0.0
+    query_penalty: float = 1.0
     scale: float = 10.0
     wide_scale: float = 20.0
     label_weight: float = 0.5
@@ -76,6 +82,10 @@ class TrainConfig:
                 f"steps {self.steps}, queries {self.queries}, group {self.group}", expected="at least 1, 2 and 2"
             )
         shares = (self.drop_sentence, self.title_share, self.sentence_share, self.title_share + self.sentence_share)
+        if self.query_expansion < 0 or self.query_penalty < 0:
+            raise ConfigError(
+                "what a query's expansions count is below 0", expected="0 = no model for queries, or more"
+            )
         if not all(0 <= share <= 1 + 1e-9 for share in shares):
             raise ConfigError("shares of titles and sentences outside 0 to 1", expected="0 to 1, together too")
         weights = (self.bm25_weight, self.dense_weight, self.cross_weight, self.label_weight)

@@ -50,6 +50,10 @@ def export_twin(
         ConfigError: If the folder lacks weights or an idf table.
     """
     source, record = run_weights(run, (IDF,))
+    if record["config"].get("idf_side", "queries") != "queries":
+        raise ConfigError(
+            "a run whose documents carry idf", expected="one whose queries do: the form that an index can weigh anew"
+        )
     weights, space = SafetensorsBert(source, shape), TermSpace.bert_uncased()
     head = SparseHead.fold(weights, cast(Activation, record["config"]["activation"]))
     idf = read_idf((run / IDF).read_bytes(), space, path=run / IDF)

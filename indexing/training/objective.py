@@ -9,8 +9,9 @@ from twindex.indexing.training import losses
 from twindex.indexing.training.batches import DeviceTable, assemble
 from twindex.indexing.training.config import TrainConfig
 from twindex.indexing.training.health import sparse_figures
+from twindex.indexing.training.matching import Matching
 from twindex.indexing.training.model import Twin
-from twindex.indexing.training.own_terms import Asked, OwnTerms, document_weights
+from twindex.indexing.training.own_terms import Asked, OwnTerms
 from twindex.indexing.training.sampling import Choice
 from twindex.indexing.training.sparse_head import TEMPERATURE
 from twindex.indexing.training.teachers import TeacherVectors
@@ -77,6 +78,7 @@ class Objective:
         self.passages, self.titles = DeviceTable(data.passages, device), DeviceTable(data.titles, device)
         self.queries = DeviceTable(data.queries, device)
         self.terms = OwnTerms(data, idf, device)
+        self.matching = Matching(idf, config.idf_side, config.query_expansion)
         self.spans = torch.from_numpy(data.spans).long().to(device)
         #: Share of recent documents that each column is active in; what DF-FLOPS weighs by.
         self.active: Tensor | None = None
@@ -93,20 +95,21 @@ class Objective:
         at, documents = choice.queries.to(self.device), choice.documents.to(self.device)
         drop = drop and choice.sentences
         dense, expanded = self._documents(model, choice, at, documents, drop)
-        lesson = self.lesson(choice, at, documents, drop)
+        lesson = self.lesson(choice, at, documents, drop, columns=expanded.shape[-1] if self._is_siamese else 0)
+        asked, asked_expanded = self._queries(model, at)
         parts = Parts(torch.zeros((), device=self.device))
         if self.config.is_dense:
-            self._add_dense(parts, self._queries(model, at), dense, lesson)
+            self._add_dense(parts, asked, dense, lesson)
         if self.config.is_sparse:
-            self._add_sparse(parts, model, expanded, lesson, penalty)
+            self._add_sparse(parts, model, asked_expanded, expanded, lesson, penalty)
         parts.figures["loss"] = float(parts.total.detach())
         return parts
 
-    def lesson(self, choice: Choice, at: Tensor, documents: Tensor, drop: bool) -> Lesson:
-        """What the teachers say of a step; nothing of it has a gradient."""
+    def lesson(self, choice: Choice, at: Tensor, documents: Tensor, drop: bool, *, columns: int = 0) -> Lesson:
+        """What the teachers say of a step; nothing of it has a gradient. All stems below ``columns`` are asked for."""
         config = self.config
         with torch.no_grad(), torch.autocast(torch.device(self.device).type, enabled=False):
-            asked = self.terms.asked(at)
+            asked = self.terms.asked(at, columns)
             flat, first = documents.flatten(), _own(documents)[:, 0]
             taken = (first, asked.counts) if drop else None
             own = self.terms.saturated(flat, asked, titled=choice.titled, taken=taken)
@@ -156,9 +159,18 @@ class Objective:
         back = torch.cat(rows).argsort()
         return (torch.cat(dense)[back] if dense else flat), (torch.cat(expanded)[back] if expanded else flat)
 
-    def _queries(self, model: Twin, at: Tensor) -> Tensor:
+    @property
+    def _is_siamese(self) -> bool:
+        return self.config.is_sparse and self.config.query_expansion > 0
+
+    def _queries(self, model: Twin, at: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Dense vectors of queries, and in the siamese form their expansions."""
+        if not self.config.is_dense and not self._is_siamese:
+            return at, None
         (batch,) = assemble(self.queries, at, limit=self.config.document_tokens, pieces=1)
-        return model.dense(batch, model.states(batch))[batch.rows.argsort()]
+        states, back = model.states(batch), batch.rows.argsort()
+        expanded = model.expansions(batch, states)[back] if self._is_siamese else None
+        return model.dense(batch, states)[back], expanded
 
     def _cosines(self, teacher: TeacherVectors, at: Tensor, flat: Tensor, titled: bool) -> Tensor:
         table = teacher.titled if titled else teacher.texts
@@ -175,16 +187,23 @@ class Objective:
         parts.total = parts.total + config.dense_share * value
         parts.figures["dense"] = float(value.detach())
 
-    def _add_sparse(self, parts: Parts, model: Twin, found: Tensor, lesson: Lesson, penalty: float) -> None:
+    def _add_sparse(
+        self, parts: Parts, model: Twin, asked: Tensor | None, found: Tensor, lesson: Lesson, penalty: float
+    ) -> None:
         config = self.config
         with torch.autocast(torch.device(self.device).type, enabled=False):
-            weights = document_weights(model.weights, lesson.own, found, lesson.asked.stems)
-            scores = lesson.asked.weights @ weights.T / model.weights[TEMPERATURE].exp()
+            weights = self.matching.documents(model.weights, lesson.asked, lesson.own, found)
+            queries = self.matching.queries(lesson.asked, asked)
+            scores = queries @ weights.T / model.weights[TEMPERATURE].exp()
             value = self._value(scores, lesson, config.sparse_wide_share, config.sparse_cosine_share)
             load = self.penalty(found)
+            if asked is not None:
+                load = load + config.query_penalty * self.penalty(asked)
         parts.total = parts.total + config.sparse_share * (value + penalty * load)
         parts.figures |= {"sparse": float(value.detach()), "penalty": float(load.detach()), "penalty_weight": penalty}
-        parts.figures |= sparse_figures(found.detach(), weights.detach(), lesson.asked.weights)
+        parts.figures |= sparse_figures(found.detach(), weights.detach(), queries.detach())
+        if asked is not None:
+            parts.figures["query_nonzeros"] = float((asked > 0).sum() / len(asked))
 
     def _value(self, scores: Tensor, lesson: Lesson, wide: float, cosine: float) -> Tensor:
         """The loss of a student's scores of each query with all documents: float32[q, q * g] -> scalar."""

@@ -46,10 +46,12 @@ class OwnTerms:
         self._titles = DeviceTable(data.title_terms, device)
         self._queries = DeviceTable(data.query_terms, device)
 
-    def asked(self, at: Tensor) -> Asked:
-        """The stems of the queries ``at``."""
+    def asked(self, at: Tensor, columns: int = 0) -> Asked:
+        """The stems of the queries ``at``, and all below ``columns`` whether a query has them or not."""
         ids, there = _padded(self._queries, at)
-        stems, inverse = torch.unique(ids[there], return_inverse=True)
+        every = torch.arange(columns, device=ids.device)
+        stems, inverse = torch.unique(torch.cat([every, ids[there]]), return_inverse=True)
+        inverse = inverse[columns:]
         counts = torch.zeros(len(at), len(stems), device=self.device)
         rows = there.nonzero(as_tuple=True)[0]
         counts.index_put_((rows, inverse), torch.ones(len(rows), device=self.device), accumulate=True)

@@ -18,8 +18,9 @@ from twindex.indexing.encoders.term_space import TermSpace
 from twindex.indexing.encoders.tokenizer import TextTokenizer
 from twindex.indexing.training.batches import DeviceTable, assemble
 from twindex.indexing.training.losses import min_max
+from twindex.indexing.training.matching import Matching, Side
 from twindex.indexing.training.model import Twin
-from twindex.indexing.training.own_terms import Asked, OwnTerms, document_weights
+from twindex.indexing.training.own_terms import Asked, OwnTerms
 from twindex.indexing.training.prepare import DOCUMENT_TOKENS, QUERY_TOKENS
 from twindex.indexing.training.rerank import CrossTeacher
 from twindex.indexing.training.sources import SourceSpec, documents, pairs
@@ -84,27 +85,40 @@ class Probe:
         terms: Dimensions of the sparse side.
         device: Where to compute.
         idf: float32[terms] to weigh queries by; None = that of the set itself.
+        side: Which side of the sparse score carries it.
+        expansion: What the model's expansions of queries count; 0 = queries need no model.
     """
 
-    def __init__(self, data: TrainingSet, terms: int, device: str, *, idf: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        data: TrainingSet,
+        terms: int,
+        device: str,
+        *,
+        idf: Tensor | None = None,
+        side: Side = "queries",
+        expansion: float = 0.0,
+    ) -> None:
         self.device, self._count = device, len(data.passages)
         if idf is None:
             idf = torch.from_numpy(idf_weights(*document_frequencies(data.passage_terms, terms)))
-        self._idf = idf.to(device)
+        self._matching = Matching(idf.to(device), side, expansion)
         first, self.answers = _unique(data)
         self._at = torch.tensor(first, device=device)
         self._texts, self._queries = DeviceTable(data.passages, device), DeviceTable(data.queries, device)
-        self._own = OwnTerms(data, self._idf, device)
+        self._own = OwnTerms(data, self._matching.idf, device)
 
     def look(self, model: Twin, *, limit: int = DOCUMENT_TOKENS) -> ProbeResult:
         """NDCG@10 of a twin."""
         with torch.inference_mode():
             dense, expanded = self._encode(model, limit)
-            cosines = self.asked_vectors(model, limit) @ dense.T
-            asked, own = self._asked()
-            sparse = asked.weights @ document_weights(model.weights, own, expanded, asked.stems).T
-            kept = _heaviest(expanded * self._idf[: expanded.shape[1]], expanded, KEPT)
-            pruned = asked.weights @ document_weights(model.weights, own, kept, asked.stems).T
+            vectors, more = self._queried(model, limit)
+            cosines = vectors @ dense.T
+            asked, own = self._asked(0 if more is None else expanded.shape[1])
+            queries = self._matching.queries(asked, more)
+            sparse = queries @ self._matching.documents(model.weights, asked, own, expanded).T
+            kept = _heaviest(self._matching.importance(expanded), expanded, KEPT)
+            pruned = queries @ self._matching.documents(model.weights, asked, own, kept).T
             nonzeros = float((expanded > 0).sum()) / max(1, self._count)
             return ProbeResult(
                 bm25=ndcg(asked.weights @ own.T, self.answers),
@@ -145,12 +159,18 @@ class Probe:
 
     def asked_vectors(self, model: Twin, limit: int) -> Tensor:
         """Dense vectors of the queries: float32[q, h]."""
+        return self._queried(model, limit)[0]
+
+    def _queried(self, model: Twin, limit: int) -> tuple[Tensor, Tensor | None]:
+        """Dense vectors of the queries, and in the siamese form their expansions."""
         with self._cast():
             (batch,) = assemble(self._queries, self._at, limit=limit, pieces=1)
-            return model.dense(batch, model.states(batch))[batch.rows.argsort()].float()
+            states, back = model.states(batch), batch.rows.argsort()
+            more = model.expansions(batch, states)[back] if self._matching.expansion else None
+            return model.dense(batch, states)[back].float(), more
 
-    def _asked(self) -> tuple[Asked, Tensor]:
-        asked = self._own.asked(self._at)
+    def _asked(self, columns: int = 0) -> tuple[Asked, Tensor]:
+        asked = self._own.asked(self._at, columns)
         return asked, self._own.saturated(torch.arange(self._count, device=self.device), asked, titled=False)
 
     def _encode(self, model: Twin, limit: int) -> tuple[Tensor, Tensor]:

@@ -33,6 +33,8 @@ from twindex.indexing.types import Float32Array, Int32Array, Progress, no_progre
 
 #: Candidates a query from each search, where they are mined here.
 MINED = 16
+#: Idf of a word of the usual query.
+USUAL_IDF = 6.0
 IDF = "idf.npz"
 
 
@@ -145,15 +147,26 @@ def train(
 
 
 def ablations(config: TrainConfig) -> dict[str, TrainConfig]:
-    """The same run with one switch changed each, by name."""
+    """The same run with one switch changed each, by name.
+
+    Where documents carry idf, the model's expansions are not multiplied by it, and begin larger by the mean of it.
+    """
+    by_documents: dict[str, Any] = {"idf_side": "documents", "first_size": config.first_size * USUAL_IDF}
     return {
         "plain": config,
+        "another-seed": replace(config, seed=config.seed + 1),
+        "no-penalty": replace(config, penalty_weight=0.0, target_nonzeros=0),
         "idf-flops": replace(config, penalty="idf-flops"),
+        "idf-flops-v1": replace(config, penalty="idf-flops", **by_documents),
+        "flops-without-idf": replace(config, **by_documents),
         "df-flops": replace(config, penalty="df-flops"),
         "l0-mask": replace(config, least=60),
         "double-log": replace(config, activation="log1p-log1p"),
         "dense-teachers-alone": replace(config, bm25_weight=0.0),
-        "bm25-alone": replace(config, dense_weight=0.0),
+        "bm25-alone": replace(config, dense_weight=0.0, cosine_share=0.0),
+        "no-label": replace(config, label_weight=0.0),
+        "sparse-only": replace(config, recipe="sparse"),
+        "siamese": replace(config, query_expansion=1.0),
     }
 
 

@@ -68,7 +68,8 @@ class Trainer:
         cross: Twin | None = None,
     ) -> None:
         self.config, self.model, self.idf, self.out, self.device = config, model.to(device), idf.to(device), out, device
-        self.probes = {name: Probe(found, len(idf), device) for name, found in (probes or {}).items()}
+        form: Any = {"side": config.idf_side, "expansion": config.query_expansion}
+        self.probes = {name: Probe(found, len(idf), device, **form) for name, found in (probes or {}).items()}
         self.about = about or {}
         kind = RerankObjective if config.recipe == "rerank" else Objective
         self.objective = kind(config, data, teachers, self.idf, device)
