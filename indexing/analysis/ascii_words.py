@@ -2,8 +2,9 @@
 
 It gives exactly the tokens that :class:`twindex.indexing.analysis.words.WordBreaker` finds in ASCII text: runs of
 letters, digits and "_" that hold at least one letter or digit, where one of ``: . '`` between two letters and one of
-``. , ; '`` between two digits belongs to the run. Pieces (what stands between white space) with any other character, or
-with a run beyond the breaker's limit, are left to it: their places are given instead of their tokens.
+``. , ; '`` between two digits belongs to the run. What it does not cut itself are *specials*, of which it gives the
+places: words of more than 16 bytes, and pieces (what stands between white space) with any other character or of more
+than the breaker's limit.
 """
 
 from __future__ import annotations
@@ -14,160 +15,155 @@ from typing import Final
 
 import numpy as np
 
+from twindex.indexing.analysis.packed import PACKED, PackedWords
+from twindex.indexing.analysis.word_table import WordTable
 from twindex.indexing.analysis.words import MAX_TOKEN
-from twindex.indexing.types import BoolArray, Int64Array, UInt8Array, UInt64Array
+from twindex.indexing.types import Int32Array, Int64Array, UInt8Array, UInt64Array
 
-_LETTER: Final = 1
-_DIGIT: Final = 2
-_JOINER: Final = 4
-_INNER: Final = 8
-#: Bytes that follow the texts, so that 16 can be read at any place.
-_PADDING: Final = 16
-#: Longer words are told apart one by one; of the others 16 bytes are compared.
-PACKED: Final = 16
-
-
-def _table(kinds: dict[int, str]) -> UInt8Array:
-    out = np.zeros(256, np.uint8)
-    for kind, characters in kinds.items():
-        out[list(characters.encode())] = kind
-    return out
+#: Kinds of bytes. INNER: belongs to the word it stands in.
+LETTER: Final = 1
+DIGIT: Final = 2
+JOINER: Final = 4
+INNER: Final = 8
+#: Belongs to a word between two letters; between two digits.
+BETWEEN_LETTERS: Final = 16
+BETWEEN_DIGITS: Final = 32
+SPACE: Final = 64
+FOREIGN: Final = 128
+#: Bytes before the texts, so that the 16 that end at any place can be read.
+PADDING: Final = PACKED
 
 
-_UPPER: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_KINDS: Final = _table({_LETTER: _UPPER + _UPPER.lower(), _DIGIT: "0123456789", _JOINER: "_"})
-_LOWER: Final = np.arange(256, dtype=np.uint8)
-_LOWER[list(_UPPER.encode())] += 32
-#: Bit 1: stands between letters; bit 2: between digits.
-_BETWEEN: Final = _table({_LETTER: ":", _DIGIT: ",;", _LETTER | _DIGIT: ".'"})
-_SPACES: Final = _table({1: " \t\n\r\v\f\x1c\x1d\x1e\x1f"}).astype(np.bool_)
-#: The first n bytes of a number, n from 0 to 8.
-_FIRST: Final = np.array([(1 << (8 * n)) - 1 for n in range(9)], np.uint64)
-#: An odd number with bits all over (2**64 over the golden ratio): multiplying by it loses nothing.
-_SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
+def _table() -> bytes:
+    upper = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    kinds = [FOREIGN if byte > 127 else 0 for byte in range(256)]
+    for kind, characters in (
+        (LETTER, upper + upper.lower()),
+        (DIGIT, "0123456789"),
+        (JOINER, "_"),
+        (SPACE, " \t\n\r\v\f\x1c\x1d\x1e\x1f"),
+        (BETWEEN_LETTERS, ":.'"),
+        (BETWEEN_DIGITS, ",;.'"),
+    ):
+        for byte in characters.encode("ascii"):
+            kinds[byte] |= kind
+    return bytes(kinds)
+
+
+KINDS: Final = _table()
+#: A letter in lower case, by a letter in either.
+LOWER: Final = bytes(range(256)).lower()
+#: The last n bytes of a number, n from 0 to 8.
+_LAST: Final = np.array([(1 << (8 * n)) - 1 for n in range(9)], np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
-    """Tokens of several texts, by their places in one array of bytes.
+class Block:
+    """Texts as bytes: one line feed behind each, and some before the first.
 
-    ``data``: the texts in UTF-8, ASCII in lower case, with a line feed behind each. ``bounds`` int64[n + 1]: where each
-    text starts. ``starts``, ``sizes`` int64[words]: the tokens in order. ``pieces`` int64[p, 2]: start and end of what
-    was left over, in order; no token lies in it.
+    ``data``: in UTF-8. Shapes: ``bounds`` int64[n + 1], where each text starts and where the last one has ended.
     """
 
-    data: UInt8Array
+    data: bytes
     bounds: Int64Array
-    starts: Int64Array
-    sizes: Int64Array
-    pieces: Int64Array
 
-    def word(self, number: int) -> str:
-        """The token of that number."""
-        start = int(self.starts[number])
-        return self.data[start : start + int(self.sizes[number])].tobytes().decode("ascii")
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Block:
+        """The block of the texts."""
+        encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+        bounds = np.full(len(texts) + 1, PADDING, np.int64)
+        np.cumsum([len(each) + 1 for each in encoded], out=bounds[1:])
+        bounds[1:] += PADDING
+        return cls(b"\n".join([b"\n" * (PADDING - 1), *encoded, b""]), bounds)
 
-    def distinct(self, low: UInt64Array, high: UInt64Array, keys: UInt64Array) -> tuple[Int64Array, Int64Array]:
-        """Each different word once, and which one each token is.
-
-        Args:
-            low: See :meth:`packed`.
-            high: See :meth:`packed`.
-            keys: See :meth:`packed`.
-
-        Shapes: numbers of tokens int64[distinct], by first occurrence; int64[words] into those. A word may be there
-        twice if it is longer than 16 bytes, or shares its key with another one.
-        """
-        order = np.argsort(keys)
-        new = np.diff(keys[order], prepend=~keys[order[:1]]) != 0
-        firsts = np.minimum.reduceat(order, np.flatnonzero(new)) if len(order) else order
-        group = np.empty(len(order), np.int64)
-        group[order] = np.cumsum(new) - 1
-        representative = firsts[group]
-        odd = (low[representative] != low) | (high[representative] != high)
-        odd |= np.maximum(self.sizes, self.sizes[representative]) > PACKED
-        if odd.any():
-            firsts, group = _apart(firsts, group, np.flatnonzero(odd))
-        rank = np.argsort(firsts, kind="stable")
-        place = np.empty(len(rank), np.int64)
-        place[rank] = np.arange(len(rank))
-        return firsts[rank], place[group]
-
-    def packed(self) -> tuple[UInt64Array, UInt64Array, UInt64Array]:
-        """The first 16 bytes of each token as two numbers, zeros behind shorter ones, and a key made of both.
-
-        Shapes: three times uint64[words].
-        """
-        view = np.ndarray((len(self.data) - 7,), "<u8", self.data, 0, (1,))
-        low = view[self.starts] & _FIRST[np.minimum(self.sizes, 8)]
-        high = view[self.starts + 8] & _FIRST[np.clip(self.sizes - 8, 0, 8)]
-        return low.astype(np.uint64), high.astype(np.uint64), low * _SPREAD ^ high
+    def text(self, start: int, end: int) -> str:
+        """What stands between two places."""
+        return self.data[start:end].decode("utf-8", "surrogatepass")
 
 
-def split(texts: Sequence[str]) -> Split:
-    """The tokens of the texts."""
-    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-    data = np.frombuffer(b"\n".join([*encoded, bytes(_PADDING)]), np.uint8)
-    bounds = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum([len(each) + 1 for each in encoded], out=bounds[1:])
-    kinds = _KINDS[data]
-    _connect(data, kinds)
-    foreign = np.flatnonzero(data > 127)
-    pieces = _pieces_at(data, foreign)
-    _clear(kinds, pieces)
-    starts, sizes = _runs(kinds)
-    if len(sizes) and int(sizes.max()) > MAX_TOKEN:
-        pieces = _pieces_at(data, np.union1d(foreign, starts[sizes > MAX_TOKEN]))
-        _clear(kinds, pieces)
-        starts, sizes = _runs(kinds)
-    lower = _LOWER[data]
-    kept = _worded(kinds, starts, sizes)
-    return Split(lower, bounds, starts[kept], sizes[kept], pieces)
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens of a block of texts.
+
+    Shapes: ``rows`` int32[tokens], rows of a WordTable; ``offsets`` int64[n + 1], text i has the tokens
+    ``offsets[i]:offsets[i + 1]``; ``specials`` int64[m, 3]: the token that stands for a special (its row is 0), and
+    start and end of the special in the block.
+    """
+
+    rows: Int32Array
+    offsets: Int64Array
+    specials: Int64Array
 
 
-def _connect(data: UInt8Array, kinds: UInt8Array) -> None:
+def tokens(block: Block, table: WordTable) -> Tokens:
+    """The tokens of the texts; new words are put into the table, without a number."""
+    starts, sizes, pieces = split(block)
+    words = np.flatnonzero(sizes <= PACKED)
+    rows = np.zeros(len(starts), np.int32)
+    rows[words] = table.rows(_packed(block, starts[words] + sizes[words], sizes[words]))
+    special = np.flatnonzero(sizes > PACKED)
+    places = np.stack([starts[special], starts[special] + sizes[special]], axis=1)
+    if len(pieces):
+        at = np.searchsorted(starts, pieces[:, 0])
+        starts, rows = np.insert(starts, at, pieces[:, 0]), np.insert(rows, at, 0)
+        places = np.concatenate([places, pieces])
+        places = places[np.argsort(places[:, 0])]
+        special = np.searchsorted(starts, places[:, 0])
+    return Tokens(rows, np.searchsorted(starts, block.bounds), np.column_stack([special, places]))
+
+
+def split(block: Block) -> tuple[Int64Array, Int64Array, Int64Array]:
+    """Where the tokens are, and the pieces that are left over.
+
+    Shapes: starts int64[words] and sizes int64[words], in order; start and end of pieces int64[p, 2], in order. No
+    token lies in a piece.
+    """
+    kinds = np.frombuffer(bytearray(block.data.translate(KINDS)), np.uint8)
+    pieces = _long_or_foreign(kinds)
+    for start, end in pieces.tolist():
+        kinds[start:end] = 0
+    _connect(kinds)
+    starts, sizes = _runs(kinds & (LETTER | DIGIT | JOINER | INNER) != 0)
+    blank = _of_joiners(kinds, starts, sizes)
+    if len(blank):
+        starts, sizes = np.delete(starts, blank), np.delete(sizes, blank)
+    return starts, sizes, pieces
+
+
+def _connect(kinds: UInt8Array) -> None:
     """Marks what stands inside a word without being a letter, digit or "_"."""
-    places = np.flatnonzero(_BETWEEN[data])
-    places = places[places > 0]  # the padding keeps the last one from the end
-    around = kinds[places - 1] & kinds[places + 1] & (_LETTER | _DIGIT)
-    kinds[places[(around & _BETWEEN[data[places]]) != 0]] = _INNER
+    places = np.flatnonzero(kinds & (BETWEEN_LETTERS | BETWEEN_DIGITS))
+    around = kinds[places - 1] & kinds[places + 1] & (LETTER | DIGIT)
+    kinds[places] = np.where(around * np.uint8(BETWEEN_LETTERS) & kinds[places], INNER, 0)
 
 
-def _runs(kinds: UInt8Array) -> tuple[Int64Array, Int64Array]:
-    inside = np.zeros(len(kinds) + 1, np.bool_)
-    inside[1:] = kinds != 0  # the padding ends the last run
-    edges = np.flatnonzero(inside[1:] != inside[:-1])
+def _runs(inside: UInt8Array) -> tuple[Int64Array, Int64Array]:
+    """Starts and sizes of the runs; neither the first nor the last byte is in one."""
+    edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
     return edges[::2], edges[1::2] - edges[::2]
 
 
-def _worded(kinds: UInt8Array, starts: Int64Array, sizes: Int64Array) -> BoolArray:
-    """Which runs hold a letter or digit: all but those of "_" alone."""
-    kept = np.ones(len(starts), np.bool_)
-    for number in np.flatnonzero(kinds[starts] == _JOINER).tolist():
-        start = int(starts[number])
-        kept[number] = bool((kinds[start : start + int(sizes[number])] != _JOINER).any())
-    return kept
+def _of_joiners(kinds: UInt8Array, starts: Int64Array, sizes: Int64Array) -> Int64Array:
+    """Numbers of the runs without a letter or digit."""
+    maybe = np.flatnonzero(kinds[starts] == JOINER)
+    places = zip(maybe.tolist(), starts[maybe].tolist(), sizes[maybe].tolist())
+    blank = [number for number, start, size in places if (kinds[start : start + size] == JOINER).all()]
+    return np.array(blank, np.int64)
 
 
-def _pieces_at(data: UInt8Array, places: Int64Array) -> Int64Array:
-    """Start and end of the pieces that hold these places: int64[p, 2]."""
-    if not len(places):
-        return np.empty((0, 2), np.int64)
-    spaces = np.concatenate([[-1], np.flatnonzero(_SPACES[data]), [len(data)]])
-    after = np.unique(np.searchsorted(spaces, places))
-    return np.stack([spaces[after - 1] + 1, spaces[after]], axis=1)
+def _long_or_foreign(kinds: UInt8Array) -> Int64Array:
+    """Start and end of the pieces with other characters, and of those that are longer than a token: int64[p, 2]."""
+    spaces = np.flatnonzero(kinds == SPACE)
+    chosen = np.diff(spaces) > MAX_TOKEN + 1
+    foreign = np.flatnonzero(kinds == FOREIGN)
+    chosen[np.searchsorted(spaces, foreign) - 1] = True
+    return np.stack([spaces[:-1][chosen] + 1, spaces[1:][chosen]], axis=1)
 
 
-def _clear(kinds: UInt8Array, pieces: Int64Array) -> None:
-    for start, end in pieces.tolist():
-        kinds[start:end] = 0
-
-
-def _apart(firsts: Int64Array, group: Int64Array, odd: Int64Array) -> tuple[Int64Array, Int64Array]:
-    """Gives each odd token a group of its own, and drops groups that are empty then."""
-    group[odd] = len(firsts) + np.arange(len(odd))
-    firsts = np.concatenate([firsts, odd])
-    used = np.zeros(len(firsts), np.bool_)
-    used[group] = True
-    place = np.cumsum(used) - 1
-    return firsts[used], place[group]
+def _packed(block: Block, ends: Int64Array, sizes: Int64Array) -> PackedWords:
+    """Words that end before these places, in lower case."""
+    lower = block.data.translate(LOWER)
+    view: UInt64Array = np.ndarray((len(lower) - 7,), ">u8", lower, 0, (1,))
+    tail = view[ends - 8].astype(np.uint64) & _LAST[np.minimum(sizes, 8)]
+    head = view[ends - 16].astype(np.uint64) & _LAST[np.maximum(sizes - 8, 0)]
+    return PackedWords(head, tail)

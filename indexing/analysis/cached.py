@@ -11,10 +11,11 @@ from typing import Final, Generic, TypeVar
 
 import numpy as np
 
-from twindex.indexing.analysis.ascii_words import PACKED, Split, split
+from twindex.indexing.analysis.ascii_words import Block, tokens
 from twindex.indexing.analysis.base import TermBatch, Vocabulary
-from twindex.indexing.analysis.word_table import UNKNOWN, WordTable
-from twindex.indexing.types import Int32Array, Int64Array
+from twindex.indexing.analysis.packed import PackedWords
+from twindex.indexing.analysis.word_table import MOST, WordTable
+from twindex.indexing.types import BoolArray, Int32Array
 
 T = TypeVar("T")
 
@@ -66,7 +67,6 @@ class CachedAnalyzer(ABC):
         self._lock = Lock()
         self._vocabulary: Vocabulary | None = None
         self._numbers: Memory[tuple[int, ...]] = Memory(lambda _: ())
-        self._words: Memory[int] = Memory(lambda _: _NO_TERM)
         self._table = WordTable()
 
     @property
@@ -87,8 +87,8 @@ class CachedAnalyzer(ABC):
         """The text cut where no term crosses: the terms of the pieces are those of the text."""
         return text.split()
 
-    def term(self, word: str) -> str | None:
-        """The term of a word of ASCII characters in lower case, None for none. Only with ``by_word``."""
+    def short_terms(self, words: PackedWords) -> tuple[PackedWords, BoolArray]:
+        """The terms of short words of ASCII characters in lower case, and which have one. Only with ``by_word``."""
         raise NotImplementedError(f"{type(self).__name__} has no terms by word")
 
     def analyze(self, texts: Iterable[str], vocabulary: Vocabulary) -> TermBatch:
@@ -102,7 +102,7 @@ class CachedAnalyzer(ABC):
             with self._lock:
                 self._use(vocabulary)
                 many = self.by_word and sum(map(len, block)) >= _SMALL
-                parts.append(self._by_word(split(block)) if many else self._by_piece(block))
+                parts.append(self._by_word(block, vocabulary) if many else self._by_piece(block))
         ids = np.concatenate([np.empty(0, np.int32), *(part.ids for part in parts)])
         sizes = np.concatenate([np.zeros(1, np.int64), *(np.diff(part.offsets) for part in parts)])
         return TermBatch(ids, np.cumsum(sizes))
@@ -115,49 +115,41 @@ class CachedAnalyzer(ABC):
             offsets.append(len(ids))
         return TermBatch(np.array(ids, np.int32), np.array(offsets, np.int64))
 
-    def _by_word(self, words: Split) -> TermBatch:
-        """Looks up each distinct word, and each piece that is not ASCII, once."""
-        packed = words.packed()
-        chosen, which = words.distinct(*packed)
-        low, high, keys = (values[chosen] for values in packed)
-        short = words.sizes[chosen] <= PACKED
-        numbers = np.where(short, self._table.find(keys, low, high), UNKNOWN)
-        new = np.flatnonzero(numbers == UNKNOWN)
-        texts = map(words.word, chosen[new].tolist())
-        numbers[new] = np.fromiter(map(self._words.__getitem__, texts), np.int32, len(new))
-        learned = new[short[new]]
-        self._table.learn(keys[learned], low[learned], high[learned], numbers[learned])
-        ids = numbers[which]
-        starts, ids = words.starts[ids >= 0], ids[ids >= 0]
-        if len(words.pieces):
-            starts, ids = self._with_pieces(words, starts, ids)
-        return TermBatch(ids, np.searchsorted(starts, words.bounds).astype(np.int64))
+    def _by_word(self, texts: list[str], vocabulary: Vocabulary) -> TermBatch:
+        """Looks up each distinct word, and each special, once."""
+        table = self._table
+        if len(table) > MOST:
+            table.clear()
+        known, block = len(table), Block.of(texts)
+        found = tokens(block, table)
+        table.numbers[known : len(table)] = self._new_numbers(table.words(known), vocabulary)
+        numbers = table.numbers[found.rows]
+        sizes = (numbers >= 0).astype(np.int64)
+        special = [self._numbers[block.text(start, end)] for _, start, end in found.specials.tolist()]
+        at = found.specials[:, 0]
+        sizes[at] = [len(each) for each in special]
+        ends = np.zeros(len(sizes) + 1, np.int64)
+        np.cumsum(sizes, out=ends[1:])
+        ids = np.repeat(numbers, sizes) if special else numbers[numbers >= 0]
+        for place, terms in zip(ends[at].tolist(), special):
+            ids[place : place + len(terms)] = terms
+        return TermBatch(ids, ends[found.offsets])
 
-    def _with_pieces(self, words: Split, starts: Int64Array, ids: Int32Array) -> tuple[Int64Array, Int32Array]:
-        found = [
-            self._numbers[words.data[start:end].tobytes().decode("utf-8", "surrogatepass")]
-            for start, end in words.pieces.tolist()
-        ]
-        sizes = [len(numbers) for numbers in found]
-        places = np.repeat(words.pieces[:, 0], sizes)
-        at = np.searchsorted(starts, places)
-        flat = np.fromiter(chain.from_iterable(found), np.int32, len(places))
-        return np.insert(starts, at, places), np.insert(ids, at, flat)
+    def _new_numbers(self, words: PackedWords, vocabulary: Vocabulary) -> Int32Array:
+        terms, has = self.short_terms(words)
+        numbers = np.full(len(words), _NO_TERM, np.int32)
+        numbers[has] = [vocabulary.add(term) for term in terms[has].texts()]
+        return numbers
 
     def _use(self, vocabulary: Vocabulary) -> None:
         """Numbers are those of the vocabulary in use; another one starts anew."""
         if self._vocabulary is not vocabulary:
             self._vocabulary = vocabulary
             self._numbers = Memory(lambda piece: tuple(map(vocabulary.add, self.terms(piece))))
-            self._table = WordTable()
-            self._words = Memory(lambda word: _number(vocabulary, self.term(word)))
+            self._table.clear()
 
 
 _NO_TERM: Final = -1
-
-
-def _number(vocabulary: Vocabulary, term: str | None) -> int:
-    return _NO_TERM if term is None else vocabulary.add(term)
 
 
 def _blocks(texts: Iterator[str]) -> Iterator[list[str]]:

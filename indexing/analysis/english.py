@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from twindex.indexing.analysis import classes_12_1 as classes
 from twindex.indexing.analysis.cached import CachedAnalyzer, Memory
+from twindex.indexing.analysis.packed import PackedWords
 from twindex.indexing.analysis.porter import stem
+from twindex.indexing.analysis.porter_arrays import stems
 from twindex.indexing.analysis.words import WordBreaker, pieces
+from twindex.indexing.types import BoolArray
 
 #: Lucene's ENGLISH_STOP_WORDS_SET.
 STOP_WORDS: Final = frozenset(
@@ -20,6 +25,8 @@ STOP_WORDS: Final = frozenset(
     these they this to was will with
     """.split()  # noqa: SIM905
 )
+#: None of them is longer than eight letters, so that the tail tells it.
+_STOP_WORDS: Final = PackedWords.of(sorted(STOP_WORDS))
 _APOSTROPHES: Final = "'\u2019\uff07"
 
 
@@ -47,9 +54,10 @@ class EnglishAnalyzer(CachedAnalyzer):
         """The text cut at white space."""
         return pieces(text)
 
-    def term(self, word: str) -> str | None:
-        """The term of a word, None for a stop word."""
-        return self._terms[word]
+    def short_terms(self, words: PackedWords) -> tuple[PackedWords, BoolArray]:
+        """The stems of words without possessive ending; a stop word has none."""
+        words = without_possessive(words)
+        return stems(words), (words.head != 0) | ~np.isin(words.tail, _STOP_WORDS.tail)
 
     def terms(self, text: str) -> list[str]:
         """The terms of one text, in order, with repetitions. Each distinct word is normalised once."""
@@ -64,6 +72,14 @@ def normalise(token: str) -> str | None:
     if token in STOP_WORDS:
         return None
     return stem(token)
+
+
+def without_possessive(words: PackedWords) -> PackedWords:
+    """ASCII words in lower case without their possessive ending."""
+    sixteen = np.uint64(16)
+    owns = words.tail & np.uint64(0xFFFF) == np.uint64(int.from_bytes(b"'s", "big"))
+    tail = np.where(owns, words.tail >> sixteen | words.head << np.uint64(48), words.tail)
+    return PackedWords(np.where(owns, words.head >> sixteen, words.head), tail)
 
 
 def lower(token: str) -> str:

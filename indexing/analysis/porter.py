@@ -20,7 +20,7 @@ _KINDS: Final = "".join("v" if chr(c) in "aeiou" else "y" if c == ord("y") else 
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 
 #: Suffix -> replacement where the measure of the stem is above 0; found by the letter before the last.
-_STEP_2: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+STEP_2: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "a": (("ational", "ate"), ("tional", "tion")),
     "c": (("enci", "ence"), ("anci", "ance")),
     "e": (("izer", "ize"),),
@@ -31,14 +31,14 @@ _STEP_2: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "g": (("logi", "log"),),
 }
 #: The same, by the last letter.
-_STEP_3: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+STEP_3: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "e": (("icate", "ic"), ("ative", ""), ("alize", "al")),
     "i": (("iciti", "ic"),),
     "l": (("ical", "ic"), ("ful", "")),
     "s": (("ness", ""),),
 }
 #: Suffixes that go where the measure is above 1; by the letter before the last.
-_STEP_4: Final[dict[str, tuple[str, ...]]] = {
+STEP_4: Final[dict[str, tuple[str, ...]]] = {
     "a": ("al",),
     "c": ("ance", "ence"),
     "e": ("er",),
@@ -69,11 +69,11 @@ def stem(word: str) -> str:
         word = word[:-1] + "i"
         kinds = kinds[: len(word) - 1] + "v"
     if len(word) > 1:
-        if (rules := _STEP_2.get(word[-2])) is not None:
+        if (rules := STEP_2.get(word[-2])) is not None:
             word, kinds = _replace(word, kinds, rules)
-        if (rules := _STEP_3.get(word[-1])) is not None:
+        if (rules := STEP_3.get(word[-1])) is not None:
             word, kinds = _replace(word, kinds, rules)
-        if len(word) > 1 and (suffixes := _STEP_4.get(word[-2])) is not None:
+        if len(word) > 1 and (suffixes := STEP_4.get(word[-2])) is not None:
             word = _remove(word, kinds, suffixes)
     return _final(word, kinds) if word[-1] in "el" else word
 

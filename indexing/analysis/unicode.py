@@ -7,10 +7,14 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
+import numpy as np
+
 from twindex.indexing.analysis import assigned_14_0 as assigned
 from twindex.indexing.analysis import classes_17_0 as classes
 from twindex.indexing.analysis.cached import CachedAnalyzer
+from twindex.indexing.analysis.packed import PackedWords
 from twindex.indexing.analysis.words import WordBreaker, class_table
+from twindex.indexing.types import BoolArray
 
 #: Runs of Han, Hiragana, Katakana and Hangul, and of the South-East Asian scripts that put no spaces between words.
 _UNSPACED: Final = re.compile("(?:[iIjkg][xyzuvctTMS]*+)++|[wS][wxyzuvctTMS]*+")
@@ -41,9 +45,9 @@ class UnicodeAnalyzer(CachedAnalyzer):
         """Name, version and settings; the same on every interpreter."""
         return f"unicode/1 (nfkc-casefold-{assigned.VERSION}, uax29-{classes.VERSION}, bigrams)"
 
-    def term(self, word: str) -> str | None:
-        """The word itself: ASCII in lower case is folded already."""
-        return word
+    def short_terms(self, words: PackedWords) -> tuple[PackedWords, BoolArray]:
+        """The words themselves: ASCII in lower case is folded already."""
+        return words, np.ones(len(words), np.bool_)
 
     def terms(self, text: str) -> list[str]:
         """The terms of one text, in order, with repetitions: folded words, and bigrams of unspaced runs."""

@@ -1,52 +1,126 @@
-"""Numbers of words that were met before, found for thousands of words in one array operation.
+"""Numbers of short words that were met before, found for thousands of them in one array operation.
 
-Words of at most 16 bytes are two 64-bit numbers, so that comparing them is comparing the words.
+A hash table with open addressing in plain arrays, which compiled code shares: ``slots`` holds the row of a word or -1,
+a word is looked for from its own slot on, and no more than half of the slots are taken.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from twindex.indexing.types import Int32Array, UInt64Array
+from twindex.indexing.analysis.packed import PackedWords
+from twindex.indexing.types import Int32Array, Int64Array, UInt64Array
 
-#: What a word that is not in the table gets.
-UNKNOWN: Final = -2
-#: Words that are kept; beyond it the table starts anew. Units: 28 bytes each.
+#: Words that are kept; beyond it the table starts anew. Units: 36 bytes each, at most.
 MOST: Final = 1 << 19
+#: Slots of an empty table.
+_LEAST: Final = 1 << 16
+_EMPTY: Final = -1
+#: Odd numbers with bits all over: the first 64 bits of the golden ratio and of the square root of 3, less their
+#: integer parts. The upper bits of a word times these depend on all of its letters.
+TAIL_FACTOR: Final = np.uint64(0x9E3779B97F4A7C15)
+HEAD_FACTOR: Final = np.uint64(0xBB67AE8584CAA73B)
 
 
 class WordTable:
-    """A table of words and their numbers, sorted by key."""
+    """A table of words, in rows by the order in which they came, and a number for each."""
 
     def __init__(self) -> None:
-        self._keys: UInt64Array = np.empty(0, np.uint64)
-        self._low: UInt64Array = np.empty(0, np.uint64)
-        self._high: UInt64Array = np.empty(0, np.uint64)
-        self._numbers: Int32Array = np.empty(0, np.int32)
+        self.clear()
 
     def __len__(self) -> int:
         """Words in the table."""
-        return len(self._keys)
+        return self.size
 
-    def find(self, keys: UInt64Array, low: UInt64Array, high: UInt64Array) -> Int32Array:
-        """The number of each word, :data:`UNKNOWN` where it is not known: int32[n].
+    def clear(self) -> None:
+        """Forgets all words."""
+        self.size = 0
+        self.head: UInt64Array = np.empty(_LEAST // 2, np.uint64)
+        self.tail: UInt64Array = np.empty(_LEAST // 2, np.uint64)
+        self.numbers: Int32Array = np.empty(_LEAST // 2, np.int32)
+        self.slots: Int32Array = np.full(_LEAST, _EMPTY, np.int32)
 
-        Shapes: ``keys``, ``low`` and ``high`` uint64[n]; equal words have equal keys.
-        """
-        if not len(self._keys):
-            return np.full(len(keys), UNKNOWN, np.int32)
-        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        same = (self._keys[at] == keys) & (self._low[at] == low) & (self._high[at] == high)
-        return np.where(same, self._numbers[at], UNKNOWN).astype(np.int32)
+    @property
+    def room(self) -> int:
+        """Words that can be added before it has to grow."""
+        return len(self.tail) - self.size
 
-    def learn(self, keys: UInt64Array, low: UInt64Array, high: UInt64Array, numbers: Int32Array) -> None:
-        """Adds words that are not there. Of two words with one key only the earlier one will be found."""
-        kept = (self._keys, self._low, self._high, self._numbers)
-        if len(self) + len(keys) > MOST:
-            kept = (self._keys[:0], self._low[:0], self._high[:0], self._numbers[:0])
-        both: list[NDArray[Any]] = [np.concatenate([a, b]) for a, b in zip(kept, (keys, low, high, numbers))]
-        order = np.argsort(both[0], kind="stable")
-        self._keys, self._low, self._high, self._numbers = (values[order] for values in both)
+    def words(self, first: int) -> PackedWords:
+        """The words from a row on."""
+        return PackedWords(self.head[first : self.size], self.tail[first : self.size])
+
+    def rows(self, words: PackedWords) -> Int32Array:
+        """The row of each word, in which those that were unknown are by now: int32[n]. New rows have no number yet."""
+        rows = self._find(words)
+        unknown = np.flatnonzero(rows == _EMPTY)
+        if len(unknown):
+            firsts, which = distinct(words[unknown])
+            rows[unknown] = self._add(words[unknown[firsts]])[which]
+        return rows
+
+    def grow(self, count: int) -> None:
+        """Makes room for so many words."""
+        if count <= self.room:
+            return
+        size = len(self.tail)
+        while size < self.size + count:
+            size *= 2
+        self.head, self.tail = np.resize(self.head, size), np.resize(self.tail, size)
+        self.numbers = np.resize(self.numbers, size)
+        self.slots = np.full(2 * size, _EMPTY, np.int32)
+        self._enter(np.arange(self.size, dtype=np.int32))
+
+    def _add(self, words: PackedWords) -> Int32Array:
+        """The rows of different words that are not there."""
+        self.grow(len(words))
+        first, self.size = self.size, self.size + len(words)
+        self.head[first : self.size], self.tail[first : self.size] = words.head, words.tail
+        rows = np.arange(first, self.size, dtype=np.int32)
+        self._enter(rows)
+        return rows
+
+    def _find(self, words: PackedWords) -> Int32Array:
+        places = self._places(words)
+        rows = self.slots[places]
+        unsure = np.flatnonzero((rows >= 0) & ((self.tail[rows] != words.tail) | (self.head[rows] != words.head)))
+        places = places[unsure]
+        while len(unsure):  # another word has the place: the next one is looked at
+            places = places + 1 & len(self.slots) - 1
+            found = rows[unsure] = self.slots[places]
+            tail, head = words.tail[unsure], words.head[unsure]
+            again = (found >= 0) & ((self.tail[found] != tail) | (self.head[found] != head))
+            unsure, places = unsure[again], places[again]
+        return rows
+
+    def _enter(self, rows: Int32Array) -> None:
+        """Puts rows into the first free slots from their own on."""
+        places = self._places(PackedWords(self.head[rows], self.tail[rows]))
+        while len(rows):
+            free = self.slots[places] == _EMPTY
+            self.slots[places[free]] = rows[free]  # of several for one slot the last one gets it
+            left = self.slots[places] != rows
+            rows, places = rows[left], places[left] + 1 & len(self.slots) - 1
+
+    def _places(self, words: PackedWords) -> Int64Array:
+        bits = np.uint64(64 - (len(self.slots).bit_length() - 1))
+        return (words.tail * TAIL_FACTOR + words.head * HEAD_FACTOR >> bits).astype(np.int64)
+
+
+def distinct(words: PackedWords) -> tuple[Int64Array, Int64Array]:
+    """Each different word once, and which one each word is.
+
+    Shapes: places int64[distinct], by first occurrence; int64[n] into those.
+    """
+    order = np.lexsort((words.tail, words.head)) if words.head.any() else np.argsort(words.tail, kind="stable")
+    head, tail = words.head[order], words.tail[order]
+    new = np.ones(len(order), np.bool_)
+    new[1:] = (head[1:] != head[:-1]) | (tail[1:] != tail[:-1])
+    firsts = order[new]  # both ways of sorting keep the order of equal words
+    rank = np.argsort(firsts)
+    place = np.empty(len(rank), np.int64)
+    place[rank] = np.arange(len(rank))
+    which = np.empty(len(order), np.int64)
+    which[order] = place[np.cumsum(new) - 1]
+    return firsts[rank], which

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from twindex.indexing.analysis.packed import PACKED, PackedWords
 from twindex.indexing.analysis.porter import pattern, stem
+from twindex.indexing.analysis.porter_arrays import stems, vowels
 from twindex.indexing.optional import load
 
 #: Source: M. F. Porter, "An algorithm for suffix stripping", 1980: the words beside the rules, after the whole
@@ -134,6 +136,16 @@ def test_the_departures(word: str, expected: str) -> None:
 def test_equals_the_slow_twin(word: str) -> None:
     assert stem(word) == twin(word, departures=True)
     assert pattern(word) == kinds(word)
+
+
+@settings(max_examples=500, deadline=None)
+@given(some=st.lists(st.one_of(words, st.text("aeiybls'_:.9", min_size=1)), max_size=40))
+def test_many_words_at_once_have_the_same_stems(some: list[str]) -> None:
+    packed = PackedWords.of(short := [word for word in some if len(word) <= PACKED])
+    assert stems(packed).texts() == [stem(word) for word in short]
+    assert [bin(bits)[2:] for bits in vowels(packed).tolist()] == [
+        kinds(word).translate({ord("c"): "0", ord("v"): "1"}).lstrip("0") or "0" for word in short
+    ]
 
 
 @settings(max_examples=1000, deadline=None)

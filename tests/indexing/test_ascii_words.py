@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.properties.strategies import texts
 from twindex.indexing.analysis import Analyzer, Vocabulary, cached, get_analyzer
 from twindex.indexing.analysis import classes_12_1 as classes
-from twindex.indexing.analysis.ascii_words import split
-from twindex.indexing.analysis.word_table import UNKNOWN, WordTable
+from twindex.indexing.analysis.ascii_words import Block, tokens
+from twindex.indexing.analysis.packed import PACKED, PackedWords
+from twindex.indexing.analysis.word_table import WordTable, distinct
 from twindex.indexing.analysis.words import WordBreaker
 
 BREAKER = WordBreaker(classes.RUNS)
@@ -36,39 +37,43 @@ def by_regular_expression(text: str) -> list[str]:
 @settings(max_examples=400, deadline=None)
 @given(batch=st.lists(ASCII, max_size=4))
 def test_tokens_are_those_of_the_regular_expressions(batch: list[str]) -> None:
-    found = split(batch)
-    data = found.data.tobytes()
-    tokens = [(start, found.word(number)) for number, start in enumerate(found.starts.tolist())]
-    for start, end in found.pieces.tolist():
-        piece = data[start:end].decode()
-        tokens += [(start, word) for word in by_regular_expression(piece)]
-    tokens.sort(key=lambda pair: pair[0])
+    table, block = WordTable(), Block.of(batch)
+    found = tokens(block, table)
+    words = [[word] for word in table.words(0).texts()]
+    read = [words[row] for row in found.rows.tolist()] if words else [[] for _ in found.rows]
+    for token, start, end in found.specials.tolist():
+        read[token] = by_regular_expression(block.text(start, end))
     for number, text in enumerate(batch):
-        first, last = found.bounds[number : number + 2].tolist()
-        assert [word for start, word in tokens if first <= start < last] == by_regular_expression(text)
+        first, last = found.offsets[number : number + 2].tolist()
+        assert [word for part in read[first:last] for word in part] == by_regular_expression(text)
 
 
 @settings(max_examples=200, deadline=None)
-@given(batch=st.lists(ASCII, max_size=4))
-@example(batch=["dddddddddddddddda", "dddddddddddddddd", "dddddddddddddddd"])
-def test_distinct_words_cover_all_tokens(batch: list[str]) -> None:
-    found = split(batch)
-    chosen, which = found.distinct(*found.packed())
-    words = [found.word(number) for number in chosen.tolist()]
-    assert [words[group] for group in which.tolist()] == [found.word(n) for n in range(len(found.starts))]
-    long_heads = {word[:16] for word in words if len(word) > 16}  # a word that shares its key may be there twice
-    alone = [word for word in words if word[:16] not in long_heads]
-    assert len(alone) == len(set(alone))
-    assert np.all(np.diff(chosen) > 0), "by first occurrence"
+@given(words=st.lists(st.text("abz09_'", min_size=1, max_size=PACKED), max_size=30))
+def test_packed_words_are_themselves(words: list[str]) -> None:
+    packed = PackedWords.of(words)
+    assert packed.texts() == words
+    firsts, which = distinct(packed)
+    assert [words[place] for place in firsts.tolist()] == list(dict.fromkeys(words)), "by first occurrence"
+    assert [words[int(firsts[group])] for group in which.tolist()] == words
 
 
-def test_words_that_share_a_key_stay_apart() -> None:
-    """No two words are known to share a key, so the keys are made equal here."""
-    found = split(["alpha beta alpha gamma beta"])
-    low, high, keys = found.packed()
-    chosen, which = found.distinct(low, high, np.zeros_like(keys))
-    words = [found.word(number) for number in chosen.tolist()]
-    assert [words[group] for group in which.tolist()] == ["alpha", "beta", "alpha", "gamma", "beta"]
+def test_a_table_keeps_words_apart_that_share_a_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WordTable, "_places", lambda self, words: np.full(len(words), len(self.slots) - 2))
+    table = WordTable()
+    words = [f"word{n}" for n in range(50)]
+    for _ in range(2):
+        assert table.rows(PackedWords.of(words[:30])).tolist() == list(range(30))
+        assert table.rows(PackedWords.of(words)).tolist() == list(range(50))
+    assert table.words(0).texts() == words
+
+
+def test_a_table_that_grows_keeps_its_rows() -> None:
+    table = WordTable()
+    words = PackedWords.of([f"w{n}" for n in range(100_000)])
+    rows = [table.rows(words[np.arange(start, start + 1000)]) for start in range(0, 100_000, 1000)]
+    assert np.concatenate(rows).tolist() == list(range(100_000))
+    assert table.rows(words).tolist() == list(range(100_000))
 
 
 def test_a_long_word_is_not_taken_for_its_beginning() -> None:
@@ -104,13 +109,10 @@ def test_blocks_join(analyzer: Analyzer, monkeypatch: pytest.MonkeyPatch) -> Non
     assert found.offsets.tolist() == expected.offsets.tolist()
 
 
-def test_the_table_forgets_rather_than_grows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twindex.indexing.analysis.word_table.MOST", 5)
-    table = WordTable()
-    for start in (0, 4):
-        low = np.arange(start, start + 4, dtype=np.uint64)
-        table.learn(low, low, low, low.astype(np.int32))
-        assert table.find(low, low, low).tolist() == low.tolist()
-    assert len(table) == 4
-    gone = np.arange(3, dtype=np.uint64)
-    assert table.find(gone, gone, gone).tolist() == [UNKNOWN] * 3
+def test_the_table_forgets_rather_than_grows(analyzer: Analyzer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cached, "MOST", 5)
+    vocabulary = Vocabulary()
+    for text in ["alpha beta gamma delta", "delta epsilon zeta", "eta alpha", "alpha eta beta"]:
+        found = analyzer.analyze([text], vocabulary)
+        assert [vocabulary.terms[n] for n in found.ids] == analyzer.terms(text)
+    assert len(vars(analyzer)["_table"]) == 3, "begun anew before the last text"
