@@ -1,7 +1,11 @@
-"""A BERT encoder as a function of its weights, for training: no module classes, the hub's names throughout."""
+"""A BERT encoder as a function of its weights, for training: no module classes, the hub's names throughout.
+
+Weights with a table of distances (MPNet's, see :mod:`twindex.indexing.training.mpnet`) add what it says to attention.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -9,9 +13,14 @@ from typing import Final
 from twindex.indexing.encoders.bert_weights import BertShape
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.optional import load
-from twindex.indexing.training.torch_door import Parameters, Tensor, functional
+from twindex.indexing.training.torch_door import Parameters, Tensor, functional, torch
 
 WORDS: Final = "embeddings.word_embeddings.weight"
+POSITIONS: Final = "embeddings.position_embeddings.weight"
+KINDS: Final = "embeddings.token_type_embeddings.weight"
+DISTANCES: Final = "encoder.relative_attention_bias.weight"
+#: Distance from which on all are alike.
+FARTHEST: Final = 128
 MINILM: Final = BertShape(layers=6, heads=12, hidden=384)
 
 
@@ -44,13 +53,41 @@ def bert_states(
     second; None = all 0); result float[b, l, hidden].
     """
     x = functional.embedding(ids, weights[WORDS])
-    x = x + weights["embeddings.position_embeddings.weight"][: ids.shape[1]]
-    types = weights["embeddings.token_type_embeddings.weight"]
+    x = x + weights[POSITIONS][: ids.shape[1]]
+    types = weights[KINDS]
     x = x + (types[0] if kinds is None else functional.embedding(kinds, types))
     x = _norm(weights, "embeddings.LayerNorm", x, shape)
+    seen = attention_mask(weights, mask)
     for number in range(shape.layers):
-        x = _layer(weights, f"encoder.layer.{number}.", x, mask, shape)
+        x = _layer(weights, f"encoder.layer.{number}.", x, seen, shape)
     return x
+
+
+def attention_mask(weights: Mapping[str, Tensor], mask: Tensor) -> Tensor:
+    """What attention is masked by: the tokens, or what is added to its scores where distances count.
+
+    Shapes: ``mask`` bool[b, l]; result bool[b, 1, 1, l], or float[b, heads, l, l] without gradients.
+    """
+    seen = mask[:, None, None, :]
+    if DISTANCES not in weights:
+        return seen
+    table = weights[DISTANCES].detach()
+    kind = mask.device.type
+    if torch.is_autocast_enabled(kind):
+        table = table.to(torch.get_autocast_dtype(kind))
+    place = torch.arange(mask.shape[1], device=mask.device)
+    bias = table[_bucket(place[None, :] - place[:, None], len(table))].permute(2, 0, 1).unsqueeze(0)
+    return torch.where(seen, bias, torch.full_like(bias, float("-inf")))
+
+
+def _bucket(distance: Tensor, buckets: int) -> Tensor:
+    """T5's buckets: near distances have their own, far ones share, on either side (arXiv 1910.10683)."""
+    half = buckets // 2
+    exact = half // 2
+    size = distance.abs()
+    far = (size.clamp(min=1).float() / exact).log() / math.log(FARTHEST / exact) * (half - exact)
+    shared = (exact + far.long()).clamp(max=half - 1)
+    return torch.where(distance > 0, half, 0) + torch.where(size < exact, size, shared)
 
 
 def mean_pool(states: Tensor, mask: Tensor) -> Tensor:
@@ -71,7 +108,7 @@ def _layer(weights: Mapping[str, Tensor], prefix: str, x: Tensor, mask: Tensor, 
         _linear(weights, f"{prefix}attention.self.{part}", x).view(size).transpose(1, 2)
         for part in ("query", "key", "value")
     )
-    mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
+    mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     mixed = mixed.transpose(1, 2).reshape(batch, length, hidden)
     x = x + _linear(weights, f"{prefix}attention.output.dense", mixed)
     x = _norm(weights, f"{prefix}attention.output.LayerNorm", x, shape)

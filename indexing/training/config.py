@@ -32,6 +32,9 @@ class TrainConfig:
     own cosines; their ``sparse_`` twins hold for the sparse side, which learns best from its own candidates.
     ``idf_side`` carries idf in the sparse score. ``query_expansion`` above 0 is the siamese form: the model expands
     queries too, which count so much; ``query_penalty`` is then their share of the penalty.
+    ``easy`` of the candidates are drawn from all passages, so that what is far from every query is met as well.
+    ``chunk`` queries of a reranker's step are computed at a time, 0 = all; ``cross_weight`` weighs what it learns from
+    a larger reranker's scores. ``frozen`` parameters, by the beginnings of their names, stay what they are.
     """
 
     recipe: Recipe = "twin"
@@ -74,6 +77,9 @@ class TrainConfig:
     title_share: float = 0.25
     sentence_share: float = 0.15
     dims: tuple[int, ...] = (384, 128)
+    easy: int = 0
+    chunk: int = 0
+    frozen: tuple[str, ...] = ()
     seed: int = 1
 
     def __post_init__(self) -> None:

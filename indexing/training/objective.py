@@ -120,13 +120,18 @@ class Objective:
             voices = [*zip(cosines, shares), (bm25, config.bm25_weight), (label, config.label_weight)]
             voices = [(scores, weight) for scores, weight in voices if weight > 0]
             groups = [(torch.gather(scores, 1, _own(documents)), weight) for scores, weight in voices]
-            if self.cross is not None and config.cross_weight > 0:
-                groups.append((self.cross(choice, at, documents), config.cross_weight))
+            groups += self.further_voices(choice, at, documents)
             ignore = flat[None, :] == documents[:, :1]
             for found in cosines:
                 ignore |= found > NEAR * torch.gather(found, 1, first.unsqueeze(1))
             wide = _ensemble(voices, config.wide_scale) if voices else bm25
             return Lesson(_ensemble(groups, config.scale), wide, cosines, ignore, asked, own)
+
+    def further_voices(self, choice: Choice, at: Tensor, documents: Tensor) -> list[tuple[Tensor, float]]:
+        """Scores of each query's own candidates by models that read both, with their weights: float32[q, g] each."""
+        if self.cross is None or self.config.cross_weight <= 0:
+            return []
+        return [(self.cross(choice, at, documents), self.config.cross_weight)]
 
     def penalty(self, found: Tensor) -> Tensor:
         """The sparsity penalty of the configuration, without its weight."""

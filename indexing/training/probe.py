@@ -129,8 +129,8 @@ class Probe:
                 nonzeros=nonzeros,
             )
 
-    def reranked(self, cross: CrossTeacher, dense: Tensor) -> tuple[float, float]:
-        """NDCG@10 of some queries before and after their best candidates are put in another order.
+    def reranked(self, cross: CrossTeacher, dense: Tensor) -> dict[str, float]:
+        """NDCG@10 of some queries before their best candidates are read, by the reader alone, and by both evenly.
 
         Args:
             cross: The reranker.
@@ -143,9 +143,11 @@ class Probe:
             best = fused.topk(min(depth, self._count), dim=1).indices
             flat = self._at[: len(best)].repeat_interleave(best.shape[1])
             scores = cross.scores(flat, best.flatten(), None).view(best.shape)
-            again = torch.full_like(fused, float("-inf")).scatter(1, best, scores)
+            both = min_max(scores) + min_max(torch.gather(fused, 1, best))
+            none = torch.full_like(fused, float("-inf"))
+            orders = {"before": fused, "after": none.scatter(1, best, scores), "fused": none.scatter(1, best, both)}
         answers = self.answers[: len(best)]
-        return ndcg(fused, answers), ndcg(again, answers)
+        return {name: ndcg(order, answers) for name, order in orders.items()}
 
     def cross(self, model: Twin, limit: int) -> CrossTeacher:
         """A model with a score head as a reranker of this set."""

@@ -13,16 +13,15 @@ import numpy as np
 from twindex.indexing.encoders.idf_table import document_frequencies, idf_bytes, idf_weights, read_idf
 from twindex.indexing.encoders.term_space import TermSpace
 from twindex.indexing.errors import ConfigError, DeviceError
-from twindex.indexing.training.bert import MINILM, load_bert
 from twindex.indexing.training.candidates import bm25_candidates, dense_candidates
 from twindex.indexing.training.config import TrainConfig
 from twindex.indexing.training.model import Twin
+from twindex.indexing.training.mpnet import load_body
 from twindex.indexing.training.outputs import write_atomically
 from twindex.indexing.training.teachers import (
     TeacherVectors,
-    bert_teacher,
+    body_teacher,
     describe,
-    mpnet_teacher,
     teacher_vectors,
     weights_digest,
 )
@@ -42,9 +41,9 @@ IDF = "idf.npz"
 class Inputs:
     """Folders and files of a run.
 
-    ``base`` is the student's ``model.safetensors``. ``teachers`` are folders of sentence encoders (BERT's or MPNet's
-    architecture), ``cross`` the weights of a trained cross-encoder, a further teacher. ``idf`` None = that of the
-    training texts. ``cache`` keeps teacher vectors and candidates.
+    ``base`` is the student's ``model.safetensors``: a MiniLM, for a reranker also an MPNet. ``teachers`` are folders of
+    sentence encoders of these architectures, ``cross`` the weights of a trained cross-encoder, a further teacher.
+    ``idf`` None = that of the training texts. ``cache`` keeps teacher vectors and candidates.
     """
 
     data: Path
@@ -79,12 +78,15 @@ def make_trainer(
     if inputs.cache is not None:
         describe(inputs.cache, digests)
     write_atomically(out / IDF, idf_bytes(idf, TermSpace.bert_uncased()))
-    model = Twin.load(inputs.base, activation=config.activation)
+    if config.recipe == "rerank":
+        model = Twin(*load_body(inputs.base))
+    else:
+        model = Twin.load(inputs.base, activation=config.activation)
     about: dict[str, Any] = {"data": data.about.get("sha256"), "base": weights_digest(inputs.base), "teachers": digests}
     weights = torch.from_numpy(idf)
     cross = None
     if inputs.cross is not None:
-        cross = Twin(load_bert(inputs.cross), MINILM)
+        cross = Twin(*load_body(inputs.cross))
         about["cross"] = weights_digest(inputs.cross)
     return Trainer(
         config,
@@ -188,9 +190,8 @@ def write_report(path: Path, trainer: Trainer) -> None:
 
 
 def _teacher(folder: Path, data: TrainingSet, inputs: Inputs, digest: str, progress: Progress) -> TeacherVectors:
-    is_mpnet = "mpnet" in (folder / "config.json").read_text(encoding="utf-8").lower()
     device = inputs.device
-    embed = mpnet_teacher(folder, device) if is_mpnet else bert_teacher(folder / "model.safetensors", MINILM, device)
+    embed = body_teacher(folder / "model.safetensors", device)
     return teacher_vectors(
         folder.name, embed, data, device=device, digest=digest, cache=inputs.cache, progress=progress
     )

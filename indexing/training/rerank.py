@@ -1,7 +1,7 @@
 """A cross-encoder: query and document in one pass, one logit from the state of [CLS].
 
-Text pairs are [CLS] query [SEP] title text [SEP], the second text marked by its token type. It learns the ensemble's
-order of each query's candidates, and which of them is the answer.
+Text pairs are [CLS] query [SEP] title text [SEP], the second text marked by its token type. It learns which candidate
+is the answer, the ensemble's order of each query's candidates, and, where a larger cross-encoder teaches, its scores.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Final
 
 from twindex.indexing.encoders.bert_weights import BertShape
 from twindex.indexing.training import losses
-from twindex.indexing.training.batches import CLS, SEP, DeviceTable
+from twindex.indexing.training.batches import CLS, ROUND, SEP, DeviceTable
 from twindex.indexing.training.bert import WORDS, bert_states
 from twindex.indexing.training.model import Twin
-from twindex.indexing.training.objective import Objective, Parts
+from twindex.indexing.training.objective import PIECES, Lesson, Objective, Parts
 from twindex.indexing.training.sampling import Choice
 from twindex.indexing.training.torch_door import Parameters, Tensor, functional, torch
 
@@ -52,7 +52,7 @@ def pair_batch(
     asked = queries.lengths[at].clamp(max=limit // 2).unsqueeze(1)
     head = torch.zeros_like(asked) if titles is None else titles.lengths[documents].unsqueeze(1)
     body = torch.minimum(head + texts.lengths[documents].unsqueeze(1), limit - 3 - asked)
-    width = int((asked + body).max()) + 3
+    width = -(-(int((asked + body).max()) + 3) // ROUND) * ROUND
     place = torch.arange(width, device=at.device).unsqueeze(0)
     first = queries.take(at, (place - 1).clamp(min=0).expand(len(at), -1))
     offset = place - asked - 2
@@ -112,17 +112,52 @@ class RerankObjective(Objective):
     """Losses of a cross-encoder over the same steps as a twin's."""
 
     def loss(self, model: Twin, choice: Choice, penalty: float, drop: bool) -> Parts:
-        """The loss of a step; ``penalty`` and ``drop`` are the twin's and change nothing here."""
+        """The loss of a step; ``penalty`` and ``drop`` are the twin's and change nothing here.
+
+        With ``chunk`` queries at a time, the gradients of all chunks but the last are added to the weights here, so
+        that memory holds the states of one chunk alone. The sum over the chunks is what one pass would give.
+        """
         at, documents = choice.queries.to(self.device), choice.documents.to(self.device)
-        count, group = documents.shape
-        titles = self.titles if choice.titled else None
-        asked, flat = at.repeat_interleave(group), documents.flatten()
-        pairs = pair_batch(self.queries, asked, self.passages, flat, self.config.document_tokens, titles)
-        scores = pair_scores(model.weights, model.shape, *pairs).view(count, group)
-        target = self.lesson(choice, at, documents, False).groups
-        first = torch.zeros(count, dtype=torch.int64, device=self.device)
-        same = documents == documents[:, :1]  # a candidate drawn at random may be the answer itself
-        value = self.config.distil_share * losses.distillation(scores, target)
-        value = value + self.config.contrast_share * losses.contrastive(scores, first, same)
-        right = (scores.detach().argmax(dim=1) == 0).float().mean()
-        return Parts(value, {"loss": float(value.detach()), "first_is_best": float(right)})
+        lesson = self.lesson(choice, at, documents, False)
+        cross = self.cross(choice, at, documents) if self.cross is not None and self.config.cross_weight > 0 else None
+        size = self.config.chunk or len(at)
+        total, right = 0.0, 0.0
+        for start in range(0, len(at), size):
+            part = slice(start, start + size)
+            titles = self.titles if choice.titled else None
+            scores = self._scores(model, at[part], documents[part], titles)
+            value = self._chunk(scores, lesson, part, documents[part], cross) * (len(scores) / len(at))
+            if start + size < len(at) and torch.is_grad_enabled():
+                value.backward()
+            total += float(value.detach())
+            right += float((scores.detach().argmax(dim=1) == 0).sum())
+        return Parts(value, {"loss": total, "first_is_best": right / len(at)})
+
+    def further_voices(self, choice: Choice, at: Tensor, documents: Tensor) -> list[tuple[Tensor, float]]:
+        """None: a cross-encoder that teaches another is heard by its scores, not by their order in the ensemble."""
+        return []
+
+    def _scores(self, model: Twin, at: Tensor, documents: Tensor, titles: DeviceTable | None) -> Tensor:
+        """Scores of each query with its own candidates, pairs of like length together: float32[q, g]."""
+        asked, flat = at.repeat_interleave(documents.shape[1]), documents.flatten()
+        order = (self.queries.lengths[asked] + self.passages.lengths[flat]).argsort()
+        found = []
+        for rows in order.chunk(PIECES):
+            limit = self.config.document_tokens
+            pairs = pair_batch(self.queries, asked[rows], self.passages, flat[rows], limit, titles)
+            found.append(pair_scores(model.weights, model.shape, *pairs))
+        return torch.cat(found)[order.argsort()].view(documents.shape)
+
+    def _chunk(self, scores: Tensor, lesson: Lesson, part: slice, documents: Tensor, cross: Tensor | None) -> Tensor:
+        """Mean loss of some queries: float32[q, g] -> scalar."""
+        config, group = self.config, documents.shape[1]
+        first = torch.zeros(len(documents), dtype=torch.int64, device=self.device)
+        columns = torch.arange(part.start * group, (part.start + len(documents)) * group, device=self.device)
+        # Not wrong: the answer itself, drawn at random, and what a teacher puts as near as the answer.
+        same = torch.gather(lesson.ignore[part], 1, columns.view(documents.shape))
+        value = config.contrast_share * losses.contrastive(scores, first, same)
+        if config.distil_share:
+            value = value + config.distil_share * losses.distillation(scores, lesson.groups[part])
+        if cross is not None:
+            value = value + config.cross_weight * losses.distillation(scores, cross[part])
+        return value

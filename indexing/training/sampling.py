@@ -46,7 +46,7 @@ class Sampler:
     def __init__(self, data: TrainingSet, config: TrainConfig) -> None:
         self._positive = torch.from_numpy(data.positive).long()
         self._negatives = torch.from_numpy(data.negatives).long()
-        self._passages, self._seed = len(data.passages), config.seed
+        self._passages, self._seed, self._easy = len(data.passages), config.seed, config.easy
         kinds = _kinds(data)
         shares = {"titles": config.title_share, "sentences": config.sentence_share}
         shares["queries"] = max(0.0, 1.0 - sum(shares.values()))
@@ -68,10 +68,10 @@ class Sampler:
         return Choice(at, documents, kind != "titles", kind == "sentences")
 
     def _wrong(self, at: Tensor, count: int, draw: Tensor) -> Tensor:
-        """Candidates in random order; random passages where there are too few: int64[q, count]."""
+        """Candidates in random order, then random passages, more where there are few of them: int64[q, count]."""
         pool = self._negatives[at]
         order = torch.rand(pool.shape, generator=draw) - 2.0 * (pool < 0)
-        best = order.argsort(dim=1, descending=True)[:, :count]
+        best = order.argsort(dim=1, descending=True)[:, : max(0, count - self._easy)]
         chosen = torch.gather(pool, 1, best)
         if chosen.shape[1] < count:
             gap = torch.full((len(at), count - chosen.shape[1]), -1)

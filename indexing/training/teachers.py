@@ -20,21 +20,17 @@ import numpy as np
 from twindex.indexing.encoders.bert_weights import BertShape
 from twindex.indexing.encoders.digests import file_sha256
 from twindex.indexing.errors import ConfigError
-from twindex.indexing.optional import load
 from twindex.indexing.training.batches import DeviceTable, Padded, assemble
 from twindex.indexing.training.bert import bert_states, load_bert, mean_pool
+from twindex.indexing.training.mpnet import load_body
 from twindex.indexing.training.outputs import write_atomically
-from twindex.indexing.training.torch_door import Tensor, torch
+from twindex.indexing.training.torch_door import Parameters, Tensor, torch
 from twindex.indexing.training.training_set import TrainingSet
 from twindex.indexing.types import Progress, no_progress
 
 #: Sequences that are sorted by length together.
 BLOCK: Final = 8192
 PIECES: Final = 16
-#: MPNet's vocabulary is BERT's after four entries of its own: <s>, <pad>, </s>, <unk>.
-MPNET_SHIFT: Final = 4
-MPNET_CLS, MPNET_PAD, MPNET_SEP = 0, 1, 2
-
 Embed = Callable[[Padded], Tensor]
 
 
@@ -52,26 +48,20 @@ class TeacherVectors:
 
 
 def bert_teacher(path: Path, shape: BertShape, device: str) -> Embed:
-    """A sentence encoder of BERT's architecture, mean pooled, from a ``model.safetensors``."""
-    weights = {name: value.to(device) for name, value in load_bert(path).items()}
+    """A sentence encoder of BERT's architecture and some shape, mean pooled, from a ``model.safetensors``."""
+    return _mean_of(load_bert(path), shape, device)
+
+
+def body_teacher(path: Path, device: str) -> Embed:
+    """A sentence encoder of MiniLM's or MPNet's shape, mean pooled, from a ``model.safetensors``."""
+    return _mean_of(*load_body(path), device)
+
+
+def _mean_of(weights: Parameters, shape: BertShape, device: str) -> Embed:
+    placed = {name: value.to(device) for name, value in weights.items()}
 
     def embed(batch: Padded) -> Tensor:
-        return mean_pool(bert_states(weights, shape, batch.ids, batch.mask), batch.mask)
-
-    return embed
-
-
-def mpnet_teacher(folder: Path, device: str) -> Embed:
-    """A sentence encoder of MPNet's architecture, mean pooled, from the hub's folder of it."""
-    transformers = load("transformers", purpose="an MPNet teacher")
-    model = transformers.AutoModel.from_pretrained(str(folder), local_files_only=True).to(device).eval()
-
-    def embed(batch: Padded) -> Tensor:
-        ids = torch.where(batch.inner, batch.ids + MPNET_SHIFT, torch.full_like(batch.ids, MPNET_PAD))
-        ids[:, 0] = MPNET_CLS
-        ids = torch.where(batch.mask & ~batch.inner & (ids == MPNET_PAD), torch.full_like(ids, MPNET_SEP), ids)
-        states = model(input_ids=ids, attention_mask=batch.mask.long()).last_hidden_state
-        return mean_pool(states, batch.mask)
+        return mean_pool(bert_states(placed, shape, batch.ids, batch.mask), batch.mask)
 
     return embed
 

@@ -89,7 +89,8 @@ class Trainer:
         self._cosines: dict[str, Tensor] = {}
         if config.recipe == "rerank" and self.probes:
             self._cosines = {name: found.cosines(self.model) for name, found in self.probes.items()}
-        self.parameters: Parameters = dict(self.model.weights)
+        frozen = config.frozen
+        self.parameters: Parameters = {k: v for k, v in self.model.weights.items() if not k.startswith(frozen)}
         for value in self.parameters.values():
             value.requires_grad_()
         self.optimiser = self._optimiser(state.moments if state else {})
@@ -141,8 +142,8 @@ class Trainer:
         kind = "cuda" if self.device.startswith("cuda") else "cpu"
         with torch.autocast(kind, dtype=torch.bfloat16, enabled=kind == "cuda"):
             penalty = self.penalty * losses.ramp(self.step, config.penalty_ramp)
+            self.optimiser.zero_grad(set_to_none=True)
             parts = self.objective.loss(self.model, choice, penalty, drop)
-        self.optimiser.zero_grad(set_to_none=True)
         parts.total.backward()
         norm = torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), CLIP)
         figures = parts.figures
@@ -211,9 +212,8 @@ class Trainer:
         for name, found in self.probes.items():
             if self.config.recipe == "rerank":
                 cross = found.cross(self.model, self.config.document_tokens)
-                before, after = found.reranked(cross, self._cosines[name])
-                figures = {"before": before, "after": after}
-                total += after
+                figures = found.reranked(cross, self._cosines[name])
+                total += figures["fused"]
             else:
                 figures = found.look(self.model).to_dict()
                 total += figures["dense"] * self.config.is_dense + figures["pruned"] * self.config.is_sparse
