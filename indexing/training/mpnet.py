@@ -65,8 +65,14 @@ def load_body(path: Path) -> tuple[Parameters, BertShape]:
     return load_bert(path), MINILM
 
 
-def as_bert(stored: Mapping[str, Tensor], path: Path) -> Parameters:
-    """MPNet's weights in BERT's form; ``path`` is named in errors."""
+def as_bert(stored: Mapping[str, Tensor], path: Path, specials: Mapping[str, int] = SPECIALS) -> Parameters:
+    """MPNet's weights in BERT's form.
+
+    Args:
+        stored: MPNet's weights under its own names.
+        path: Where they are from, for errors.
+        specials: Numbers of BERT's special tokens.
+    """
     if DISTANCES not in stored or WORDS not in stored:
         raise ConfigError(f"{path} without {DISTANCES!r}", expected="the weights of an MPNet encoder")
     kept: Parameters = {}
@@ -78,7 +84,7 @@ def as_bert(stored: Mapping[str, Tensor], path: Path) -> Parameters:
     words = kept[WORDS]
     rows = torch.arange(len(words) - SHIFT - 1) + SHIFT  # the last row is <mask>, which BERT has among the others
     for token, row in SPECIAL_ROWS.items():
-        rows[SPECIALS[token]] = row
+        rows[specials[token]] = row
     kept[WORDS] = words[rows].clone()
     kept[POSITIONS] = kept[POSITIONS][FIRST_POSITION:].clone()
     kept[KINDS] = torch.zeros(2, words.shape[1])

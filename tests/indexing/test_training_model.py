@@ -369,37 +369,6 @@ def test_every_recipe_and_penalty_runs(tmp_path: Path, recipe: Any, penalty: Any
     assert ("dense" in figures) == (recipe == "dense")
 
 
-def test_pairs_are_laid_out_token_by_token() -> None:
-    queries, texts = TokenTable.of([[11, 12], [13, 14, 15, 16, 17]]), TokenTable.of([[21, 22, 23, 24, 25], [31]])
-    tables = DeviceTable(queries, "cpu"), DeviceTable(texts, "cpu")
-    ids, mask, kinds = pair_batch(tables[0], torch.tensor([0, 0, 1]), tables[1], torch.tensor([0, 1, 0]), 8)
-    found = [row[there].tolist() for row, there in zip(ids, mask, strict=True)]
-    assert found == [
-        [CLS, 11, 12, SEP, 21, 22, 23, SEP],  # the document is cut
-        [CLS, 11, 12, SEP, 31, SEP],
-        [CLS, 13, 14, 15, 16, SEP, 21, SEP],  # a query takes half at most
-    ]
-    assert ids.shape[1] % 16 == 0  # so that few shapes occur
-    assert kinds[0, :8].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
-    assert kinds[1, :8].tolist() == [0, 0, 0, 0, 1, 1, 0, 0]
-    assert not kinds[:, 8:].any()
-    assert not mask[:, 8:].any()
-    heads = DeviceTable(TokenTable.of([[41], []]), "cpu")
-    ids, mask, _ = pair_batch(tables[0], torch.tensor([0, 0]), tables[1], torch.tensor([0, 1]), 8, heads)
-    found = [row[there].tolist() for row, there in zip(ids, mask, strict=True)]
-    assert found == [[CLS, 11, 12, SEP, 41, 21, 22, SEP], [CLS, 11, 12, SEP, 31, SEP]]
-
-
-def test_a_reranker_learns_to_put_the_answer_first(tmp_path: Path) -> None:
-    config = replace(SETTINGS, recipe="rerank", steps=60, label_weight=0.0)
-    made = trainer(tmp_path, tmp_path / "run", config)
-    made._probe()
-    assert {"before", "after", "fused"} <= set(made.history[-1])
-    assert not any(name.startswith("head.") and "score" not in name for name in made.parameters)
-    losses_seen = [made._one()["loss"] for _ in range(60)]
-    assert np.mean(losses_seen[-10:]) < 0.8 * np.mean(losses_seen[:10])
-
-
 @pytest.mark.parametrize(
     ("figures", "message"),
     [
