@@ -127,13 +127,17 @@ def in_process(index: Path, queries: list[str], seconds: float) -> float:
 
 
 def memory(process: int) -> int:
-    """Bytes that the process group has for itself (private pages, maps not counted twice)."""
+    """Bytes of its own that the process group holds: anonymous pages, those shared after a fork counted once.
+
+    Pages of mapped files are left out: whether those of a library count as private depends on what other programs of
+    the machine have it loaded, too, and those of an index are the system's cache.
+    """
     total = 0
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if os.getpgid(int(folder.name)) == process:
                 rollup = (folder / "smaps_rollup").read_text()
-                total += 1024 * sum(int(n) for n in re.findall(r"^Private_\w+:\s+(\d+) kB", rollup, re.MULTILINE))
+                total += 1024 * sum(int(n) for n in re.findall(r"^Pss_Anon:\s+(\d+) kB", rollup, re.MULTILINE))
         except (OSError, ProcessLookupError):
             continue
     return total
