@@ -51,8 +51,9 @@ def add_rows(part: A, bytes_: A, chosen: A, factors: A, count: A, base: A) -> No
 
 
 @jit
-def fold_groups(sums: A, groups: A, tops: A) -> None:
-    """Fold every group of sums to one strip; see ``kernels_strips.add_strips``."""
+def fold_groups(sums: A, groups: A, tops: A, hits: A, bar: A) -> A:
+    """Fold every group of sums to one strip, drop those below the bar; see ``kernels_strips.add_strips``."""
+    found, below = 0, np.uint16(0)
     for group in range(groups):
         top = tops[group * STRIP : (group + 1) * STRIP]
         top[:] = 0
@@ -60,3 +61,14 @@ def fold_groups(sums: A, groups: A, tops: A) -> None:
             strip = sums[at : at + STRIP]
             for i in range(STRIP):
                 top[i] = max(top[i], strip[i])
+        most = np.uint16(0)
+        for i in range(STRIP):
+            most = max(most, top[i])
+        if most >= bar:
+            hits[found] = group
+            found += 1
+        else:
+            below = max(below, most)
+            sums[group * GROUP : (group + 1) * GROUP] = 0
+    tops[groups * STRIP : groups * STRIP + 16] = below
+    return found

@@ -14,6 +14,8 @@ the choice of rows by cost and the proof by exact rescoring are ours.
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from twindex.retrieval.kernels import A, byte_of, first_at, inlined, jit, kth_of, sift
@@ -26,14 +28,19 @@ from twindex.retrieval.kernels_bind import (
     SHIFT,
     SLACK,
     THRESHOLD,
-    TOUCHED,
     TRIED,
     bind,
 )
 from twindex.retrieval.kernels_bytes import add_rows as _add_rows
 from twindex.retrieval.kernels_bytes import fold_groups as fold
+from twindex.retrieval.kernels_memory import fetch
 from twindex.retrieval.kernels_rescore import rescore
 from twindex.retrieval.kernels_strips import GROUP, STRIP, TOGETHER, add_strips
+
+#: Candidates whose bytes are asked for ahead.
+AHEAD: Final = 16
+#: Bytes of a line of the cache.
+LINE: Final = 64
 
 
 @inlined
@@ -42,6 +49,17 @@ def _scatter(docs: A, values: A, factor: A, base: A, sums: A) -> None:
     f, b, up = np.uint32(factor), np.uint32(base), np.uint32(255)
     for i in range(docs.size):
         sums[docs[i] - b] += np.uint16((np.uint32(values[i]) * f + up) >> np.uint32(8))
+
+
+@inlined
+def _fetch_next(docs: A, values: A, end: A, count: A) -> None:
+    """Ask for as many postings as this block had: the next block has about as many, and rows are added meanwhile."""
+    start = docs.ctypes.data + 4 * end
+    for line in range(0, 4 * count, LINE):
+        fetch(start + line)
+    start = values.ctypes.data + end
+    for line in range(0, count, LINE):
+        fetch(start + line)
 
 
 @jit
@@ -55,6 +73,7 @@ def _scatter_all(docs: A, values: A, lists: A, here: A, after: A, base: A, limit
         if end > p:
             _scatter(docs[p:end], values[p:end], lists[0, s], base, sums)
             touched += end - p
+            _fetch_next(docs, values, end, end - p)
     return touched
 
 
@@ -82,6 +101,21 @@ def _refined(value: A, d: A, used: A, image: A, rows: A, tables: A, shift_of: A)
 
 
 @inlined
+def _fetch_rows(d: A, count: A, image: A, rows: A) -> None:
+    """Ask for a document's bytes of the query's rows."""
+    start, width = image.rows.ctypes.data, image.rows.shape[1]
+    for i in range(count):
+        fetch(start + (d * width + rows[0, i] if image.nibbles.size else rows[0, i] * width + d))
+
+
+@inlined
+def _fetch_ahead(z: A, count: A, base: A, image: A, room: A) -> None:
+    """Ask for the bytes of waiting documents before they are looked at: of the first at place 0, then of one more."""
+    for ahead in range(z + AHEAD if z else 0, min(z + AHEAD + 1, count)):
+        _fetch_rows(base + room.waiting[ahead], room.state[N_ROWS], image, room.rows)
+
+
+@inlined
 def _complete(base: A, used: A, count: A, image: A, relax: A, heap: A, found: A, bounds: A, room: A) -> None:
     """Tighten the bounds of waiting documents and add the rows not yet added; remember those that still reach the bar.
 
@@ -89,10 +123,8 @@ def _complete(base: A, used: A, count: A, image: A, relax: A, heap: A, found: A,
     """
     state, rows, rest = room.state, room.rows, room.rest
     n_rows, bar, n = state[N_ROWS], state[BAR], state[FOUND]
-    for z in range(count if n_rows else 0):  # all at once, so that the processor waits for memory once
-        state[TOUCHED] += byte_of(image, rows[0, 0], base + room.waiting[z])
-        state[TOUCHED] += byte_of(image, rows[0, n_rows - 1], base + room.waiting[z])
     for z in range(count):
+        _fetch_ahead(z, count, base, image, room)
         at = room.waiting[z]
         d, value = base + at, np.int64(room.sums[at])
         room.sums[at] = 0  # a document may wait twice, once a list
@@ -130,45 +162,37 @@ def _allowed(waiting: A, n: A, base: A, mask: A) -> A:
 
 
 @jit
-def _in_group(group: A, bar: A, sums: A, tops: A, waiting: A, n: A) -> A:
-    """Note the documents of one group that reach the bar, from place n on; returns how many there are then."""
-    most = np.uint16(0)
-    for i in range(STRIP):
-        if i % 16 == 0:
+def _in_groups(hits: A, bar: A, sums: A, tops: A, waiting: A) -> A:
+    """Note the documents of the groups that reach the bar; returns how many."""
+    n = 0
+    for group in hits:
+        for part in range(group * STRIP, (group + 1) * STRIP, 16):
             most = np.uint16(0)
-            for j in range(group * STRIP + i, group * STRIP + i + 16):
-                most = max(most, tops[j])
-        if most < bar or tops[group * STRIP + i] < bar:
-            continue
-        for at in range(group * GROUP + i, (group + 1) * GROUP, STRIP):
-            if sums[at] >= bar:
-                waiting[n] = at
-                n += 1
-    return n
-
-
-@inlined
-def _in_groups(groups: A, left: A, sums: A, tops: A, state: A, waiting: A) -> A:
-    """Note the documents of a block that reach the bar; returns how many. ``left``: what rows not added could add."""
-    bar = np.uint16(min(max(state[BAR] - left, 1), 65535))
-    n: A = 0
-    for group in range(groups):
-        most = np.uint16(0)
-        for i in range(group * STRIP, (group + 1) * STRIP):
-            most = max(most, tops[i])
-        if most >= bar:
-            n = _in_group(group, bar, sums, tops, waiting, n)
+            for i in range(part, part + 16):
+                most = max(most, tops[i])
+            if most < bar:
+                continue
+            for i in range(part, part + 16):
+                if tops[i] < bar:
+                    continue
+                first = group * GROUP + i - group * STRIP
+                for at in range(first, first + GROUP, STRIP):
+                    if sums[at] >= bar:
+                        waiting[n] = at
+                        n += 1
     return n
 
 
 @jit
-def _lost(groups: A, left: A, sums: A, state: A) -> None:
+def _lost(hits: A, groups: A, bar: A, left: A, sums: A, tops: A, state: A) -> None:
     """Note the greatest bound of a block below the bar."""
-    bar = np.uint16(min(max(state[BAR] - left, 1), 65535))
     lost = np.uint16(0)
-    for at in range(groups * GROUP):
-        if sums[at] < bar:
-            lost = max(lost, sums[at])
+    for i in range(groups * STRIP, groups * STRIP + 16):
+        lost = max(lost, tops[i])
+    for group in hits:
+        for at in range(group * GROUP, (group + 1) * GROUP):
+            if sums[at] < bar:
+                lost = max(lost, sums[at])
     state[LOST] = max(state[LOST], np.int64(lost) + left)
 
 
@@ -224,29 +248,37 @@ def _adapt(share: A, tried: A, block: A) -> A:
 
 
 @inlined
-def _add_rows_to(block: A, used: A, groups: A, image: A, room: A) -> None:
-    """Add the first ``used`` rows to the block's sums, and fold every group to one strip."""
+def _bar_of(left: A, state: A) -> A:
+    """What a sum must reach where rows not added could add so much."""
+    return np.uint16(min(max(state[BAR] - left, 1), 65535))
+
+
+@inlined
+def _add_rows_to(block: A, used: A, groups: A, bar: A, again: A, image: A, room: A) -> A:
+    """Add the first ``used`` rows to the block's sums, and fold every group to one strip.
+
+    Returns how many groups reach the bar; sums of the others are zeros. ``again`` as in ``kernels_strips.add_strips``.
+    """
     if image.nibbles.size == 0:
         _add_rows(room.sums[: image.size - block], image.rows, room.rows[0], room.rows[1], used, block)
-        fold(room.sums, groups, room.tops)
-        return
+        return fold(room.sums, groups, room.tops, room.hits, bar)
     start = image.nibbles.ctypes.data + (block >> 1)
     for i in range(used):
         room.places[i] = start + room.rows[0, i] * image.nibbles.shape[1]
-    first = 0
-    while True:
-        count = min(used - first, TOGETHER)
-        add_strips(room.sums, room.places[first:], room.tables[first:], count, groups, room.tops, room.state[SHIFT])
+    shift, first = room.state[SHIFT], 0
+    while used - first > TOGETHER:
+        rows = (room.places[first:], room.tables[first:], TOGETHER)
+        add_strips(room.sums, *rows, groups, room.tops, room.hits, shift, 0, 0)
         first += TOGETHER
-        if first >= used:
-            return
+    rows = (room.places[first:], room.tables[first:], used - first)
+    return add_strips(room.sums, *rows, groups, room.tops, room.hits, shift, bar, again)
 
 
 @inlined
 def _start(base: A, used: A, groups: A, image: A, mask: A, heap: A, room: A) -> None:
     """A first threshold, from the exact bytes of the few documents of a block whose levels promise most."""
-    state = room.state
-    promised = kth_of(room.tops[: groups * STRIP], heap.size, room.peaks, np.int64(0))
+    state, sums, n = room.state, room.sums, 0
+    promised = kth_of(room.tops[: groups * STRIP], heap.size, np.int64(0))
     if promised == 0:
         return
     for i in range(groups * STRIP):
@@ -254,15 +286,19 @@ def _start(base: A, used: A, groups: A, image: A, mask: A, heap: A, room: A) -> 
             continue
         first = (i // STRIP) * GROUP + i % STRIP
         for at in range(first, first + GROUP, STRIP):
-            value, d = np.int64(room.sums[at]), base + at
-            if value < promised or (mask.size and not mask[d]):
-                continue
-            if image.nibbles.size:
-                value = _refined(value, d, used, image, room.rows, room.tables, state[SHIFT])
-            for r in range(used, state[N_ROWS]):
-                value += (np.int64(byte_of(image, room.rows[0, r], d)) * room.rows[1, r] + 255) >> 8
-            if value > heap[0]:
-                sift(heap, heap.size, np.int32(value))
+            if sums[at] >= promised:
+                room.waiting[n] = at
+                n += 1
+    n = _allowed(room.waiting, n, base, mask)
+    for z in range(n):
+        _fetch_ahead(z, n, base, image, room)
+        value, d = np.int64(sums[room.waiting[z]]), base + room.waiting[z]
+        if image.nibbles.size:
+            value = _refined(value, d, used, image, room.rows, room.tables, state[SHIFT])
+        for r in range(used, state[N_ROWS]):
+            value += (np.int64(byte_of(image, room.rows[0, r], d)) * room.rows[1, r] + 255) >> 8
+        if value > heap[0]:
+            sift(heap, heap.size, np.int32(value))
     _raise_bar(np.int64(heap[0]), 1.0, state)
     heap[:] = 0  # the same documents come again
 
@@ -272,7 +308,7 @@ def _blocks(image: A, mask: A, relax: A, heap: A, room: A) -> A:
     """All blocks of one query; returns the arrays of candidates, which may have grown."""
     sums, state, rest, starts = room.sums, room.state, room.rest, room.starts
     found, bounds = room.found, room.bounds
-    share = 0.15
+    share, hit = 0.15, sums.size
     block = sums.size
     begun = False
     for number in range((image.size + block - 1) // block):
@@ -294,17 +330,20 @@ def _blocks(image: A, mask: A, relax: A, heap: A, room: A) -> A:
             _clear(sums, base, image.docs, starts[number : number + 2], state[N_LISTS])
         else:
             groups = (limit - base + GROUP - 1) // GROUP
-            _add_rows_to(base, used, groups, image, room)
+            again = np.int64(hit * (1 + used % TOGETHER) < groups)  # what adding again costs, to writing all
+            hit = _add_rows_to(base, used, groups, _bar_of(rest[used], state), again, image, room)
             if heap[0] == 0 and not begun:  # later blocks gain less than it costs
                 _start(base, used, groups, image, mask, heap, room)
                 state[BAR], begun = np.int64(state[THRESHOLD] * relax), True
-            n = _in_groups(groups, rest[used], sums, room.tops, state, room.waiting)
+            bar, hits = _bar_of(rest[used], state), room.hits[:hit]
+            n = _in_groups(hits, bar, sums, room.tops, room.waiting)
             if relax > 1:
-                _lost(groups, rest[used], sums, state)
+                _lost(hits, groups, bar, rest[used], sums, room.tops, state)
             if n:
                 n = _allowed(room.waiting, n, base, mask)
                 _complete(base, used, n, image, relax, heap, found, bounds, room)
-            sums[: groups * GROUP] = 0
+            for group in hits:
+                sums[group * GROUP : (group + 1) * GROUP] = 0
         share = _adapt(share, state[TRIED] - before, block)
     return found, bounds
 

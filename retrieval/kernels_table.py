@@ -28,12 +28,12 @@ class Room(NamedTuple):
     """Memory that a query works in; one thread at a time. T: terms of the longest query, B: blocks of the scan.
 
     Of the query: ``ids``, ``weights``, ``bonuses``, ``scales`` as in ``image.Terms``, ``boosts`` int64[T]. Of both
-    strategies: ``keys`` int64[2k + 4 LANES], ``peaks`` the same. Of the scan: ``sums`` uint16[block], zeros between
-    queries; ``tops`` uint16[block / STRIPS]; ``heap`` int32[k]; ``state`` int64[10]; ``lists`` int64[2, T]; ``rows``
-    int64[3, T]; ``row_bounds`` float64[T]; ``tables`` uint8[T, 32]; ``places``, ``factors`` int64[T]; ``rest`` int64[T
-    + 1]; ``starts`` int64[B + 1, T]; ``slots`` int64[T]; ``bytes_of`` uint8[T]; ``waiting`` int32[block + GROUP];
-    ``found`` and ``bounds`` int32[2 block]. Of the exhaustive strategy: ``exact`` float32[span], zeros between
-    queries; ``bits``, the same memory as int32; ``peak_bits`` int32[span / LANES]; ``cursors`` int64[T].
+    strategies: ``keys`` int64[2k + 4 LANES]. Of the scan: ``sums`` uint16[block], zeros between queries; ``tops``
+    uint16[block / STRIPS + 16]; ``hits`` int32[block / GROUP]; ``heap`` int32[k]; ``state`` int64[9]; ``lists``
+    int64[2, T]; ``rows`` int64[3, T]; ``row_bounds`` float64[T]; ``tables`` uint8[T, 32]; ``places``, ``factors``
+    int64[T]; ``rest`` int64[T + 1]; ``starts`` int64[B + 1, T]; ``slots`` int64[T]; ``bytes_of`` uint8[T]; ``waiting``
+    int32[block + GROUP]; ``found`` and ``bounds`` int32[2 block]. Of the exhaustive strategy: ``exact`` float32[span],
+    zeros between queries; ``bits``, the same memory as int32; ``peak_bits`` int32[span / LANES]; ``cursors`` int64[T].
     """
 
     ids: Any
@@ -42,9 +42,9 @@ class Room(NamedTuple):
     scales: Any
     boosts: Any
     keys: Any
-    peaks: Any
     sums: Any
     tops: Any
+    hits: Any
     heap: Any
     state: Any
     lists: Any
@@ -76,7 +76,7 @@ def make_room(terms: int, k: int, size: int, block: int, span: int) -> Room:
         block: Documents of a block of the scan, a multiple of GROUP.
         span: Documents of a window of the exhaustive strategy, a multiple of LANES.
     """
-    longest, ends = max(terms, 1), 2 * k + 4 * LANES
+    longest = max(terms, 1)
     exact = np.zeros(span, np.float32)
     return Room(
         ids=np.zeros(longest, np.int64),
@@ -84,12 +84,12 @@ def make_room(terms: int, k: int, size: int, block: int, span: int) -> Room:
         bonuses=np.zeros(longest, np.float32),
         scales=np.zeros(longest, np.float32),
         boosts=np.zeros(longest, np.int64),
-        keys=np.zeros(ends, np.int64),
-        peaks=np.zeros(ends, np.int64),
+        keys=np.zeros(2 * k + 4 * LANES, np.int64),
         sums=np.zeros(block, np.uint16),
-        tops=np.zeros(block // STRIPS, np.uint16),
+        tops=np.zeros(block // STRIPS + 16, np.uint16),
+        hits=np.zeros(block // GROUP, np.int32),
         heap=np.zeros(k, np.int32),
-        state=np.zeros(10, np.int64),
+        state=np.zeros(9, np.int64),
         lists=np.zeros((2, longest), np.int64),
         rows=np.zeros((3, longest), np.int64),
         row_bounds=np.zeros(longest, np.float64),
@@ -190,9 +190,9 @@ def room_of(table: A) -> A:
         _flat(table, 3, np.float32),
         _flat(table, 4, np.int64),
         _flat(table, 5, np.int64),
-        _flat(table, 6, np.int64),
+        _flat(table, 6, np.uint16),
         _flat(table, 7, np.uint16),
-        _flat(table, 8, np.uint16),
+        _flat(table, 8, np.int32),
         _flat(table, 9, np.int32),
         _flat(table, 10, np.int64),
         _square(table, 11, np.int64),
