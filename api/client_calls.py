@@ -74,6 +74,7 @@ class Legs(TypedDict, total=False):
 
     sparse: Literal["bm25", "learned", "both"]
     rerank: int
+    rerank_weight: float
     prune: float
     two_phase: float
     idf: Literal["model", "index"]

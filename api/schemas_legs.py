@@ -32,7 +32,13 @@ class LegOptions(Body):
         default=None, description="Which sparse legs: words as they are, the learned expansions, or both fused."
     )
     rerank: Whole = Field(
-        default=0, ge=0, le=MAX_RERANK, description="How many of the best hits a reranker orders anew; 0 = none."
+        default=0, ge=0, le=MAX_RERANK, description="How many of the best hits a reranker reads; 0 = none."
+    )
+    rerank_weight: float = Field(
+        default=DEFAULT_OPTIONS.rerank_weight,
+        ge=0,
+        le=1,
+        description="The reranker's share in the scores of these; 1 = its order alone.",
     )
     prune: float = Field(
         default=0.0, ge=0, lt=1, description="Learned query terms below this share of the heaviest are left out."

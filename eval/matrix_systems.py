@@ -21,6 +21,7 @@ from twindex.retrieval.engine import Searcher
 from twindex.retrieval.fusion import RRF
 from twindex.retrieval.options import SearchOptions
 from twindex.retrieval.profile import DEFAULT, Recipe, Role
+from twindex.retrieval.rerank import WEIGHT, reordered
 from twindex.retrieval.types import Query, Ranking
 from twindex.retrieval.view import Mode
 
@@ -153,13 +154,13 @@ def _fused(legs: Legs, name: str, recipes: Sequence[Recipe], roles: Sequence[Rol
 
 
 def _reranked(legs: Legs, base: System, scorer: PairScorer, depth: int, snapshot: Snapshot) -> System:
-    """The best hits of a system in the reranker's order; there are no others."""
+    """A system whose best hits a reranker has read, at the default weight."""
     reranker = PassageReranker(scorer, snapshot)
     started = time.perf_counter()
     rankings = [
-        reranker.rerank(Query(text), ranking.cut(depth))
+        reordered(reranker, Query(text), ranking, depth).after
         for text, ranking in zip(legs.texts, base.rankings, strict=True)
     ]
     seconds = base.seconds + time.perf_counter() - started
-    config = {"base": base.name, "reranker": scorer.name, "depth": depth}
+    config = {"base": base.name, "reranker": scorer.name, "depth": depth, "weight": WEIGHT}
     return System("rerank", rankings, seconds, config, base.roles, "rerank")

@@ -32,7 +32,7 @@ from twindex.retrieval.legs import LegMaker
 from twindex.retrieval.options import DEFAULT_OPTIONS, SearchOptions
 from twindex.retrieval.profile import DEFAULT, Profile, Recipe
 from twindex.retrieval.ranked import Ranked, Stages
-from twindex.retrieval.rerank import RerankedRetriever
+from twindex.retrieval.rerank import Reordered, RerankedRetriever
 from twindex.retrieval.results import Hit, SearchResult
 from twindex.retrieval.rollup import deepen
 from twindex.retrieval.sources import Sources
@@ -219,7 +219,7 @@ class Searcher:
         with self._use() as view:
             plan = view.plan(as_mode(mode), options)
             base = view.retriever(plan, options, recipe)
-            second = self._second(view, base, options.rerank)
+            second = self._second(view, base, options)
             found = _retrieve(view, base, second, queries, k, rollup=rollup and view.chunked)
             yield [
                 Ranked(query, plan, _after(ranking, start), rollup, view, stages)
@@ -235,7 +235,7 @@ class Searcher:
         """
         view = self._view
         base = view.retriever(view.plan(as_mode(mode), options), options)
-        return self._second(view, base, options.rerank) or base
+        return self._second(view, base, options) or base
 
     def refresh(self) -> bool:
         """Swap in the newest commit; whether there was one. Searches under way finish on the old one.
@@ -282,8 +282,11 @@ class Searcher:
         with self._use() as view:
             yield view.snapshot
 
-    def _second(self, view: View, base: Retriever, depth: int) -> RerankedRetriever | None:
-        return RerankedRetriever(base, self._sources.second_opinion(view.snapshot), depth) if depth else None
+    def _second(self, view: View, base: Retriever, options: SearchOptions) -> RerankedRetriever | None:
+        if not options.rerank:
+            return None
+        opinion = self._sources.second_opinion(view.snapshot)
+        return RerankedRetriever(base, opinion, options.rerank, options.rerank_weight)
 
 
 def _retrieve(
@@ -301,26 +304,29 @@ def _retrieve(
     """
     rolling = rollup and k > 0
     fused: list[Fused] = []
+    least = second.depth if second and k else 0
     if isinstance(base, HybridRetriever):
-        fused = base.fuse(queries, max(base.reach if rolling else k, second.depth if second and k else 0))
+        fused = base.fuse(queries, max(base.reach if rolling else k, least))
     ready: list[Ranking] | None = [one.ranking for one in fused] or None
-    before: list[Ranking] | None = None
-    if second is not None and k:
-        before = [r.cut(second.depth) for r in (ready or base.retrieve(queries, second.depth).rankings)]
-        ready = [second.rank(query, candidates) for query, candidates in zip(queries, before)]
+    orders: list[Reordered] = []
 
     def passages(n: int) -> list[Ranking]:
-        return list(base.retrieve(queries, n)) if ready is None else [ranking.cut(n) for ranking in ready]
+        nonlocal orders
+        found = list(base.retrieve(queries, max(n, least))) if ready is None else ready
+        if second is not None and k:
+            said = [one.opinion for one in orders] or [None] * len(found)
+            orders = [second.reorder(*one) for one in zip(queries, found, said)]
+            found = [one.after for one in orders]
+        return [ranking.cut(n) for ranking in found]
 
     if rolling:
         rankings = deepen(passages, partial(_best_passages, view.snapshot), k, view.snapshot.size)
     else:
         rankings = passages(k)
     parts: list[Fused | None] = [*fused] or [None] * len(rankings)
-    orders = [None] * len(rankings) if before is None or ready is None else list(zip(before, ready))
     return [
         (ranking, Stages(base, second, part, order))
-        for ranking, part, order in zip(rankings, parts, orders, strict=True)
+        for ranking, part, order in zip(rankings, parts, orders or [None] * len(rankings), strict=True)
     ]
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, get_args
 
 from twindex.indexing.errors import QueryError
 from twindex.retrieval.expanded import AGGREGATES, FIELD_FORMS, Aggregate, FieldForm
+from twindex.retrieval.rerank import WEIGHT
 
 #: Sparse legs of a search: BM25, the learned one, or both fused.
 SparseLegs = Literal["bm25", "learned", "both"]
@@ -29,13 +30,14 @@ class SearchOptions:
     """Everything about a search besides the query, the page and the filter.
 
     ``sparse``: which sparse legs; None = those that the profile names, else all in a hybrid search, and the learned
-    one, if there is one, by words. ``rerank``: how many of the best hits a reranker orders anew; 0 = none. ``prune``:
-    query terms of the learned leg that weigh less than this share of the heaviest are left out, which is quicker and
-    approximate; 0 = none are. ``two_phase``: terms that weigh less than this share are looked at only for documents
-    that the others have found; a bound says when that could change the answer, and then the whole lists are read, so
-    that the answer is always exact; 0 = off. ``idf``: whether the learned leg's query weights are those that the
-    model was trained with, or are counted in the index that is searched; None = counted, where the model's terms are
-    those that the index has counted for BM25.
+    one, if there is one, by words. ``rerank``: how many of the best hits a reranker reads; 0 = none.
+    ``rerank_weight``: its share in the new scores of these, 1 = its order alone. ``prune``: query terms of the learned
+    leg that weigh less than this share of the heaviest are left out, which is quicker and approximate; 0 = none are.
+    ``two_phase``: terms that weigh less than this share are looked at only for documents that the others have found; a
+    bound says when that could change the answer, and then the whole lists are read, so that the answer is always
+    exact; 0 = off. ``idf``: whether the learned leg's query weights are those that the model was trained with, or are
+    counted in the index that is searched; None = counted, where the model's terms are those that the index has counted
+    for BM25.
 
     Of an index with generated queries: ``expansion``: whether they are searched; None = if the index has them.
     ``field_form`` and ``field_weight``: how they count in the BM25 leg, and how much in it and in the learned leg.
@@ -48,6 +50,7 @@ class SearchOptions:
 
     sparse: SparseLegs | None = None
     rerank: int = 0
+    rerank_weight: float = WEIGHT
     prune: float = 0.0
     two_phase: float = 0.0
     idf: IdfSource | None = None
@@ -62,6 +65,8 @@ class SearchOptions:
         _one_of("idf", self.idf, (None, *IDF_SOURCES))
         if isinstance(self.rerank, bool) or not isinstance(self.rerank, int) or not 0 <= self.rerank <= MAX_RERANK:
             raise QueryError(f"rerank = {self.rerank!r}", expected=f"a number of hits from 0 to {MAX_RERANK}")
+        if not (_is_number(self.rerank_weight) and 0 <= self.rerank_weight <= 1):
+            raise QueryError(f"rerank_weight = {self.rerank_weight!r}", expected="a share from 0 to 1")
         self._check_expansion()
         for name in ("prune", "two_phase"):
             value = getattr(self, name)

@@ -12,19 +12,19 @@ from typing import Any
 from twindex.indexing.snapshot import Snapshot
 from twindex.retrieval.base import Retriever
 from twindex.retrieval.hybrid import Fused, HybridRetriever
-from twindex.retrieval.rerank import RerankedRetriever
+from twindex.retrieval.rerank import Reordered, RerankedRetriever
 from twindex.retrieval.types import Explanation, Query, Ranking
 from twindex.retrieval.view import Mode, Plan, View
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stages:
-    """What a ranking came from: the legs or their fusion, and a reranker's order of the candidates before and after."""
+    """What a ranking came from: the legs or their fusion, and what a reranker made of it."""
 
     base: Retriever
     second: RerankedRetriever | None = None
     fused: Fused | None = None
-    orders: tuple[Ranking, Ranking] | None = None
+    reordered: Reordered | None = None
 
     def explain(self, query: Query, ord_: int) -> Explanation:
         """Why the hit has its score, from what is there: nothing is searched or scored again."""
@@ -32,9 +32,9 @@ class Stages:
             reason = self.base.explain_fused(query, ord_, self.fused)
         else:
             reason = self.base.explain(query, ord_)
-        if self.second is None or self.orders is None:
+        if self.second is None or self.reordered is None:
             return reason
-        return self.second.explain_orders(ord_, *self.orders, reason)
+        return self.second.explain_order(ord_, self.reordered, reason)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +74,7 @@ class Ranked:
     def ranks(self) -> Sequence[Mapping[str, int]]:
         """For each hit its rank in each of several legs that found it, and before a reranker; else empty mappings."""
         ords = self.ranking.ords.tolist()
-        before = self.stages.orders[0] if self.stages.orders else None
+        before = self.stages.reordered.before if self.stages.reordered else None
         if self.fused is None and before is None:
             return [{}] * len(ords)
         rankings = list(zip(self.plan.roles, self.fused.legs)) if self.fused is not None else []
@@ -98,6 +98,8 @@ class Ranked:
         return {**recipe.to_dict(), "depth": self.view.profile.depth, **legs}
 
     def reranked(self) -> dict[str, Any] | None:
-        """Which reranker ordered how many candidates, to be echoed; None if there was none."""
+        """Which reranker read how many candidates, and its share, to be echoed; None if there was none."""
         second = self.stages.second
-        return None if second is None else {"name": second.reranker.name, "depth": second.depth}
+        if second is None:
+            return None
+        return {"name": second.reranker.name, "depth": second.depth, "weight": second.weight}

@@ -53,7 +53,7 @@ class SearchResult:
     """The hits of one query, best first.
 
     ``mode`` is what was searched; ``notes`` say where that differs from what was asked. ``fusion`` echoes the
-    settings of a search of several legs, ``reranked`` names the reranker and how many candidates it ordered.
+    settings of a search of several legs, ``reranked`` names the reranker, how many candidates it read, and its share.
     ``took_ms``: milliseconds.
     """
 

@@ -19,6 +19,7 @@ from twindex.eval.results import Results
 from twindex.indexing.encoders.cross_encoder import resolve_reranker
 from twindex.indexing.errors import ConfigError, CorruptIndexError
 from twindex.retrieval.profile import Profile
+from twindex.retrieval.rerank import WEIGHT
 from twindex.retrieval.view import MODES
 
 
@@ -42,6 +43,7 @@ def beir(
     profile: options.Profile = None,
     sparse: options.Sparse = None,
     rerank: options.Rerank = 0,
+    rerank_weight: options.RerankWeight = WEIGHT,
     reranker: options.Reranker = None,
     prune: options.Prune = 0.0,
     two_phase: options.TwoPhase = 0.0,
@@ -81,7 +83,9 @@ def beir(
         drop_self=None if keep_self is None else not keep_self,
         profile=Profile.load(profile) if profile is not None else None,
         cache=folder,
-        search=options.search_options(sparse=sparse, rerank=rerank, prune=prune, two_phase=two_phase, idf=idf),
+        search=options.search_options(
+            sparse=sparse, rerank=rerank, rerank_weight=rerank_weight, prune=prune, two_phase=two_phase, idf=idf
+        ),
     )
     dense, words = shared.index_encoders(index, encoder, learned, dense=wanted.mode != "sparse", device=device)
     scorer = resolve_reranker(reranker) if reranker is not None else None

@@ -10,6 +10,7 @@ import typer
 from twindex.indexing.errors import ConfigError
 from twindex.retrieval.expanded import AGGREGATES, FIELD_FORMS
 from twindex.retrieval.options import IDF_SOURCES, SPARSE_LEGS, SearchOptions
+from twindex.retrieval.rerank import WEIGHT
 
 IndexDir = Annotated[Path, typer.Argument(metavar="DIR", help="Index directory.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
@@ -29,7 +30,11 @@ Sparse = Annotated[
     ),
 ]
 Rerank = Annotated[
-    int, typer.Option("--rerank", metavar="N", help="Let a reranker order the N best hits anew; 0 = none.")
+    int, typer.Option("--rerank", metavar="N", help="Let a reranker read and reorder the N best hits; 0 = none.")
+]
+RerankWeight = Annotated[
+    float,
+    typer.Option("--rerank-weight", metavar="SHARE", help="The reranker's share in their scores; 1 = its order alone."),
 ]
 Reranker = Annotated[
     str | None,
@@ -122,6 +127,7 @@ def search_options(
     *,
     sparse: str | None = None,
     rerank: int = 0,
+    rerank_weight: float = WEIGHT,
     prune: float = 0.0,
     two_phase: float = 0.0,
     idf: str | None = None,
@@ -140,6 +146,7 @@ def search_options(
     return SearchOptions(
         sparse=None if sparse is None else chosen(sparse, SPARSE_LEGS, "--sparse"),
         rerank=rerank,
+        rerank_weight=rerank_weight,
         prune=prune,
         two_phase=two_phase,
         idf=None if idf is None else chosen(idf, IDF_SOURCES, "--idf"),

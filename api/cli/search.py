@@ -13,6 +13,7 @@ from twindex.api.cli import options
 from twindex.api.cli.console import emit_json, stdout, visible
 from twindex.retrieval.engine import Hit, Searcher, SearchResult, as_mode
 from twindex.retrieval.explain import render_lines
+from twindex.retrieval.rerank import WEIGHT
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +31,7 @@ def search(
     profile: options.Profile = None,
     sparse: options.Sparse = None,
     rerank: options.Rerank = 0,
+    rerank_weight: options.RerankWeight = WEIGHT,
     reranker: options.Reranker = None,
     prune: options.Prune = 0.0,
     two_phase: options.TwoPhase = 0.0,
@@ -45,6 +47,7 @@ def search(
     wanted = options.search_options(
         sparse=sparse,
         rerank=rerank,
+        rerank_weight=rerank_weight,
         prune=prune,
         two_phase=two_phase,
         idf=idf,

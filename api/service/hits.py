@@ -20,7 +20,7 @@ def result_of(found: Ranked, *, k: int, explain: bool = False, highlight: bool =
         highlight: Whether to mark the words of the query in each text.
     """
     hits = _hits(found, k)
-    if found.fused is not None or found.stages.orders is not None:
+    if found.fused is not None or found.stages.reordered is not None:
         for hit, ranks in zip(hits, found.ranks()):
             if ranks:
                 hit["ranks"] = ranks

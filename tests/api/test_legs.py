@@ -119,8 +119,10 @@ def test_only_words_take_the_short_way(client: TestClient, monkeypatch: pytest.M
 
 def test_a_reranker_orders_the_best_hits_and_is_echoed(client: TestClient) -> None:
     plain = client.post("/v1/search", json={"query": "moon", "sparse": "bm25"}).json()
-    found = client.post("/v1/search", json={"query": "moon", "sparse": "bm25", "rerank": 3, "explain": True}).json()
-    assert found["reranked"] == {"name": "backwards", "depth": 3}
+    found = client.post(
+        "/v1/search", json={"query": "moon", "sparse": "bm25", "rerank": 3, "rerank_weight": 1, "explain": True}
+    ).json()
+    assert found["reranked"] == {"name": "backwards", "depth": 3, "weight": 1}
     assert {hit["id"] for hit in found["hits"][:3]} == {hit["id"] for hit in plain["hits"][:3]}
     lengths = [len(hit["title"]) + len(hit["text"]) for hit in found["hits"][:3]]
     assert lengths == sorted(lengths, reverse=True)
@@ -152,6 +154,7 @@ def test_answers_search_with_the_options(client: TestClient) -> None:
         {"rerank": -1},
         {"rerank": 1001},
         {"rerank": True},
+        {"rerank_weight": 2},
         {"prune": 1},
         {"prune": -0.1},
         {"prune": "0.5"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -192,16 +193,42 @@ class Backwards:
         return Ranking(ranking.ords[order], np.arange(len(ranking), 0, -1).astype(np.float32))
 
 
-def test_a_reranker_orders_a_fixed_number_of_candidates(twin: Path) -> None:
-    five = SearchOptions(rerank=5)
+@pytest.mark.parametrize("mode", ["hybrid", "sparse"])
+def test_a_reranker_orders_a_fixed_number_of_candidates(twin: Path, mode: Any) -> None:
+    alone = SearchOptions(rerank=5, rerank_weight=1)
     with Searcher.open(twin, reranker=Backwards()) as searcher:
-        candidates = {hit.id for hit in searcher.search("moon", k=5).hits}
-        result = searcher.search("moon", k=50, explain=True, options=five)
-        assert {hit.id for hit in result.hits} == candidates
-        assert [h.id for h in searcher.search("moon", k=2, options=five).hits] == [h.id for h in result.hits[:2]]
-        assert result.to_dict()["reranked"] == {"name": "backwards", "depth": 5}
-        assert isinstance(result.hits[0].explanation, Explanation)
+        plain = searcher.search("moon", k=50, mode=mode).hits
+        result = searcher.search("moon", k=50, mode=mode, explain=True, options=alone)
+        # The five best turn round, whatever the page; the others stay in their order, below.
+        assert [h.id for h in result.hits[5:]] == [h.id for h in plain[5:]]
+        assert {h.id for h in result.hits[:5]} == {h.id for h in plain[:5]}
+        assert [h.id for h in result.hits[:5]] != [h.id for h in plain[:5]]
+        assert min(h.score for h in result.hits[:5]) >= 0 > max(h.score for h in result.hits[5:])
+        few = searcher.search("moon", k=2, mode=mode, options=alone)
+        assert [h.id for h in few.hits] == [h.id for h in result.hits[:2]]
+        assert result.to_dict()["reranked"] == {"name": "backwards", "depth": 5, "weight": 1}
+        for hit in result.hits:
+            assert isinstance(hit.explanation, Explanation)
+            assert hit.explanation.value == pytest.approx(hit.score, abs=1e-6)
         assert "was" in result.hits[0].explanation.text
+        assert "not among the 5 candidates" in result.hits[7].explanation.text
+
+
+def test_a_reranker_shares_in_the_scores_by_its_weight(twin: Path) -> None:
+    with Searcher.open(twin, reranker=Backwards()) as searcher:
+        plain = searcher.search("moon", k=20)
+        none = searcher.search("moon", k=20, options=SearchOptions(rerank=5, rerank_weight=0))
+        assert [h.id for h in none.hits] == [h.id for h in plain.hits]
+        shared = searcher.search("moon", k=20, explain=True, options=SearchOptions(rerank=5, rerank_weight=0.25))
+        scores = np.array([h.score for h in plain.hits[:5]])
+        by_base = dict(zip((h.id for h in plain.hits[:5]), (scores - scores[-1]) / (scores[0] - scores[-1])))
+        whole = searcher.search("moon", k=20, options=SearchOptions(rerank=5, rerank_weight=1))
+        by_other = {h.id: h.score for h in whole.hits[:5]}
+        for hit in shared.hits[:5]:
+            assert hit.score == pytest.approx(0.75 * by_base[hit.id] + 0.25 * by_other[hit.id], abs=1e-6)
+            assert isinstance(hit.explanation, Explanation)
+            assert hit.explanation.value == pytest.approx(sum(d.value for d in hit.explanation.details), abs=1e-6)
+            assert hit.explanation.details[0].details[1].combine == "because"  # the base's own reasons are there
 
 
 def test_profiles_travel_as_files(tmp_path: Path, twin: Path) -> None:

@@ -321,13 +321,21 @@ def test_a_scorer_of_pairs_reranks_and_explanations_name_it(index: Path) -> None
             assert {h.id for h in after.hits} == {h.id for h in before.hits}
             assert [h.score for h in after.hits] == sorted((h.score for h in after.hits), reverse=True)
             texts = {h.id: h.text for h in before.hits}
+            read = {h.id: float(scorer.score("storm sea", [texts[h.id]])[0]) for h in before.hits}
+            low, high = min(read.values()), max(read.values())
+            bases = {
+                h.id: (h.score - before.hits[-1].score) / (before.hits[0].score - before.hits[-1].score)
+                for h in before.hits
+            }
             place = {h.id: i for i, h in enumerate(before.hits, 1)}
             for hit in after.hits:
-                assert hit.score == pytest.approx(float(scorer.score("storm sea", [texts[hit.id]])[0]))
+                half = (bases[hit.id] + (read[hit.id] - low) / (high - low)) / 2
+                assert hit.score == pytest.approx(half, abs=1e-5)
                 assert hit.ranks["before"] == place[hit.id]
                 assert hit.explanation is not None
                 assert hit.explanation.text.startswith("letters: rank")
-                assert hit.explanation.details[0].value == pytest.approx(before.hits[place[hit.id] - 1].score, abs=1e-6)
+                (reason,) = hit.explanation.details[0].details[1].details
+                assert reason.value == pytest.approx(before.hits[place[hit.id] - 1].score, abs=1e-6)
         assert opened.search("", options=options).hits == ()
         assert len(opened.search("storm", k=0, options=options).hits) == 0
     with searcher(index, reranker="no-such-reranker") as opened, pytest.raises(ModelNotFoundError, match="no-such"):
@@ -336,7 +344,8 @@ def test_a_scorer_of_pairs_reranks_and_explanations_name_it(index: Path) -> None
 
 @pytest.mark.parametrize(
     "values",
-    [{"sparse": "words"}, {"rerank": -1}, {"rerank": 10_000}, {"rerank": True}, {"prune": 1.0}, {"two_phase": -0.1},
+    [{"sparse": "words"}, {"rerank": -1}, {"rerank": 10_000}, {"rerank": True}, {"rerank_weight": 1.1},
+     {"prune": 1.0}, {"two_phase": -0.1},
      {"prune": float("nan")}, {"idf": "corpus"}, {"depth": 3}],
 )  # fmt: skip
 def test_options_out_of_range(values: dict[str, object]) -> None:
