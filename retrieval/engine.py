@@ -314,7 +314,7 @@ def _retrieve(
         nonlocal orders
         found = list(base.retrieve(queries, max(n, least))) if ready is None else ready
         if second is not None and k:
-            said = [one.opinion for one in orders] or [None] * len(found)
+            said: list[Ranking | None] = [one.opinion for one in orders] or [None] * len(found)
             orders = [second.reorder(*one) for one in zip(queries, found, said)]
             found = [one.after for one in orders]
         return [ranking.cut(n) for ranking in found]
@@ -324,9 +324,9 @@ def _retrieve(
     else:
         rankings = passages(k)
     parts: list[Fused | None] = [*fused] or [None] * len(rankings)
+    made: list[Reordered | None] = [*orders] or [None] * len(rankings)
     return [
-        (ranking, Stages(base, second, part, order))
-        for ranking, part, order in zip(rankings, parts, orders or [None] * len(rankings), strict=True)
+        (ranking, Stages(base, second, part, order)) for ranking, part, order in zip(rankings, parts, made, strict=True)
     ]
 
 
