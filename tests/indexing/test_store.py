@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from twindex.indexing.errors import CorpusError, CorruptIndexError
 from twindex.indexing.filters import parse_filter
 from twindex.indexing.store import StoreReader, StoreWriter
+from twindex.indexing.store.writer import json_strings
 from twindex.indexing.types import MetaValue, Passage
 
 TEXT = st.text(st.characters(), max_size=20)
@@ -49,6 +51,18 @@ def test_what_goes_in_comes_out(tmp_path_factory: pytest.TempPathFactory, passag
     for wanted in {passage.doc_id for passage in passages} | {"nobody"}:
         expected = [i for i, passage in enumerate(passages) if passage.doc_id == wanted]
         assert reader.find(wanted).tolist() == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    texts=st.lists(
+        st.text(st.one_of(st.sampled_from('"\\\n\r\t\b\f\x00\x1f\x7f/é\u2028\ud800'), st.characters())), max_size=4
+    )
+)
+def test_texts_as_json(texts: list[str]) -> None:
+    expected = [json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogatepass") for text in texts]
+    assert json_strings(texts) == expected
+    assert [each for text in texts for each in json_strings([text])] == expected
 
 
 def test_a_megabyte_and_nothing(tmp_path: Path) -> None:
