@@ -114,10 +114,13 @@ class SegmentBuilder:
     def finish(self) -> WorkingSegment:
         """Completes the files."""
         self._drain()
-        self._invert(self._terms.drain())
+        with ThreadPoolExecutor(1, "twindex-store") as beside:
+            stored = beside.submit(self._store.finish)
+            self._invert(self._terms.drain())
+            with self._tools.phases.timed("writing"):
+                self._postings.finish(self._terms.vocabulary)
+                stored.result()
         with self._tools.phases.timed("writing"):
-            self._postings.finish(self._terms.vocabulary)
-            self._store.finish()
             if self._impacts is not None:
                 self._impacts.finish()
             if self._vectors is not None:

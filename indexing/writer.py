@@ -82,8 +82,8 @@ class IndexWriter:
             sparse_encoder: The encoder that ``config.sparse_encoder`` describes.
             expansions: The generated queries that ``config.expansion`` describes; passages that it does not know, and
                 all passages without it, have none.
-            workers: Processes that analyse texts, this one included; None for one a processor. Small corpora are
-                analysed in this process, and so are those that are encoded as well.
+            workers: Processes that analyse texts, this one included, at most; None for one a processor. What takes
+                no longer than starting a process is analysed in this one, and so is what is encoded as well.
 
         Raises:
             IndexExistsError: If there is an index, or something else.

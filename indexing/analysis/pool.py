@@ -1,9 +1,9 @@
-"""Analysis beside the rest of a build: in other processes once a corpus turns out to be large.
+"""Analysis beside the rest of a build: in other processes once it turns out to take long.
 
 Shards are handed out in turn and taken back in order, and numbers are translated into one vocabulary, so that what
 comes out does not depend on timing or on the number of processes. A process that dies costs time only: what it had is
 analysed here. Processes are started by command line, not by ``multiprocessing``: the caller's main module is never
-imported again.
+imported again. (A thread would not do: each of many short array operations would wait for its turn to go on.)
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,8 +30,8 @@ from twindex.indexing.types import Int32Array
 
 _log = logging.getLogger(__name__)
 
-#: Characters that are analysed here before processes are started: starting one takes as long as some megabytes.
-START_CHARS: Final = 2_000_000
+#: Processor seconds of analysis here after which processes are started: starting one costs about as many.
+PATIENCE: Final = 0.5
 #: Processes, at most: reading and storing, which stay here, keep up with no more.
 MAX_PROCESSES: Final = 3
 #: Shards that each process may have waiting, so that it never does.
@@ -48,7 +49,7 @@ class AnalysisPool:
 
     Args:
         analyzer: The analyzer; one that the registry does not know runs here.
-        workers: Processes to use, this one included; None for as many as there are processors.
+        workers: Processes to use, this one included, at most; None for as many as there are processors.
 
     Raises:
         ConfigError: If ``workers`` is below 1.
@@ -61,8 +62,8 @@ class AnalysisPool:
         count = min((workers or processors()) - 1, MAX_PROCESSES)
         self._wanted = count if _known(analyzer) else 0
         self._processes: list[_Process] | None = None
-        self._chars = 0
         self._turn = 0
+        self._spent = 0.0
         self.epochs = 0
 
     def stream(self, seconds: PhaseSeconds) -> AnalysisStream:
@@ -77,23 +78,25 @@ class AnalysisPool:
         self._processes = None
         self._wanted = 0
 
-    def analyze(self, texts: list[str], vocabulary: Vocabulary) -> TermBatch:
-        """The same, here and now."""
-        return self._analyzer.analyze(texts, vocabulary)
+    def analyze(self, texts: list[str], vocabulary: Vocabulary) -> tuple[TermBatch, float]:
+        """The same, here and now; and the seconds that it took."""
+        started, used = time.perf_counter(), time.thread_time()
+        batch = self._analyzer.analyze(texts, vocabulary)
+        self._spent += time.thread_time() - used  # a busy machine is no reason for more processes
+        return batch, time.perf_counter() - started
 
     @property
     def ahead(self) -> int:
         """Shards that may be waiting for their result."""
         return AHEAD * self._wanted
 
-    def process(self, chars: int) -> _Process | None:
-        """Who takes a shard of so many characters; None for this process."""
-        self._chars += chars
-        if not self._wanted or self._chars < START_CHARS:
+    def process(self) -> _Process | None:
+        """Who takes the next shard; None for this process, as long as the others are about to start."""
+        if not self._wanted or self._spent < PATIENCE:
             return None
         if self._processes is None:
             self._start()
-        if not self._processes:
+        if not self._processes or not all(process.ready for process in self._processes):
             return None
         self._turn += 1
         return self._processes[self._turn % len(self._processes)]
@@ -123,7 +126,7 @@ class AnalysisStream:
 
     def submit(self, texts: list[str]) -> list[TermBatch]:
         """Takes a shard; gives the shards that are done, or must be for the sake of memory."""
-        process = self._pool.process(sum(map(len, texts)))
+        process = self._pool.process()
         reply = process.submit(self._epoch, texts) if process is not None else None
         self._waiting.append(_Job(texts, process, reply))
         done = []
@@ -139,8 +142,9 @@ class AnalysisStream:
         job = self._waiting.popleft()
         reply = job.result()
         if reply is None or job.process is None:
-            with self._seconds.timed("analysis"):
-                return self._pool.analyze(job.texts, self.vocabulary)
+            batch, seconds = self._pool.analyze(job.texts, self.vocabulary)
+            self._seconds.add("analysis", seconds)
+            return batch
         batch, terms, seconds = reply
         self._seconds.add("analysis", seconds)
         fresh = np.fromiter(map(self.vocabulary.add, terms), np.int32, len(terms))
@@ -180,6 +184,12 @@ class _Process:
         self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._thread = ThreadPoolExecutor(1, "twindex-analysis")
         self._lost = False
+        self._first = self.submit(0, [])  # epochs count from 1
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has started, or failed to."""
+        return self._first.done()
 
     @property
     def pid(self) -> int:

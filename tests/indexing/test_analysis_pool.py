@@ -28,7 +28,9 @@ SHARDS = [[f"The lamps {n} naïve {word} \ud800 東京" for word in ("keeper's",
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "START_CHARS", 0)
+    """Processes are started, and awaited, before the first shard."""
+    monkeypatch.setattr(pool_module, "PATIENCE", 0)
+    monkeypatch.setattr(pool_module._Process, "ready", property(lambda process: process._first.exception() or True))
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def test_two_streams_beside_each_other(pool: AnalysisPool) -> None:
 
 def test_one_worker_is_this_process(at_once: None) -> None:
     pool = AnalysisPool(get_analyzer("english"), workers=1)
-    assert pool.process(10**9) is None
+    assert pool.process() is None
     stream = pool.stream(PhaseSeconds())
     assert terms(stream, run(stream)) == EXPECTED
     pool.close()
@@ -88,7 +90,22 @@ def test_small_corpora_start_no_process() -> None:
     pool = AnalysisPool(get_analyzer("english"), workers=4)
     stream = pool.stream(PhaseSeconds())
     assert terms(stream, run(stream)) == EXPECTED
-    assert pool.process(0) is None
+    assert pool.process() is None
+    pool.close()
+
+
+def test_shards_stay_here_until_processes_have_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "PATIENCE", 0)
+    started: list[bool] = []
+    monkeypatch.setattr(pool_module._Process, "ready", property(lambda _: len(started) > 10))
+    pool = AnalysisPool(get_analyzer("english"), workers=2)
+    stream = pool.stream(PhaseSeconds())
+    found: list[TermBatch] = []
+    for shard in SHARDS:
+        assert (pool.process() is None) == (len(started) <= 10)
+        found += stream.submit(shard)
+        started.append(True)
+    assert terms(stream, found + stream.drain()) == EXPECTED
     pool.close()
 
 
@@ -97,7 +114,7 @@ def test_an_analyzer_that_no_registry_knows_stays_here(at_once: None) -> None:
         name = "own"
 
     pool = AnalysisPool(Own(), workers=4)
-    assert pool.process(10**9) is None
+    assert pool.process() is None
     pool.close()
 
 
@@ -127,7 +144,7 @@ def test_a_process_that_dies_costs_nothing_but_time(pool: AnalysisPool, after: i
     for number, shard in enumerate(SHARDS):
         found += stream.submit(shard)
         if number == after:
-            process = pool.process(0)
+            process = pool.process()
             assert process is not None
             os.kill(process.pid, signal.SIGKILL)
     assert terms(stream, found + stream.drain()) == EXPECTED
@@ -151,9 +168,13 @@ def test_the_protocol_of_a_worker() -> None:
         read_reply(replies, 1)
 
 
+@pytest.mark.parametrize("waits", [True, False], ids=["at once", "when they have started"])
 def test_any_number_of_workers_gives_the_same_bytes(
-    tmp_path: Path, at_once: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, *, waits: bool
 ) -> None:
+    monkeypatch.setattr(pool_module, "PATIENCE", 0)
+    if waits:
+        request.getfixturevalue("at_once")
     monkeypatch.setattr("twindex.indexing.build.SHARD", 16)
     digests = []
     for workers in (1, 2, 4):
@@ -173,7 +194,7 @@ from twindex.indexing.analysis import pool
 from twindex.indexing import IndexWriter
 from tests.indexing.builds import documents
 print("main", flush=True)
-pool.START_CHARS = 0
+pool.PATIENCE = 0
 with IndexWriter.create(Path(sys.argv[1]), workers=2) as writer:
     writer.add(documents(50))
     writer.commit()

@@ -135,8 +135,8 @@ def test_analysis_in_other_processes_gives_the_same_bytes(tmp_path: Path, monkey
     """Texts and queries alternate in one stream: a process knows one vocabulary at a time."""
     config = IndexConfig(segment_docs=100, expansion=SOURCE.info)
     monkeypatch.setattr(building, "SHARD", 8)
-    for name, workers, begin in (("here", 1, 1 << 40), ("there", 3, 0)):
-        monkeypatch.setattr(pool, "START_CHARS", begin)
+    monkeypatch.setattr(pool, "PATIENCE", 0)
+    for name, workers in (("here", 1), ("there", 3)):
         with IndexWriter.create(tmp_path / name, config, expansions=SOURCE, workers=workers) as writer:
             writer.add(documents(250))
             writer.commit()
