@@ -9,7 +9,6 @@ the numbers. A *key* is ``bits << 32 | (2^31 - 1 - ordinal)``: the greater key i
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -17,44 +16,28 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 
-from twindex.indexing.optional import load
+from twindex.indexing.compiled import Stamp, compiled, stamp_of
 
-_numba = load("numba", purpose="compiled sparse search")
 F = TypeVar("F", bound=Callable[..., Any])
 #: Numba finds the types at the call: arrays, tuples of arrays, numbers.
 A: TypeAlias = Any
 
 
 def jit(function: F) -> F:
-    """Compiled at first call, kept on disk, and run without the interpreter's lock.
-
-    Where nothing may be written, as in a read-only installation of a user without a home, each process compiles.
-    """
-    return _compiled(function, {})
+    """Compiled at first call, kept on disk, and run without the interpreter's lock."""
+    return compiled(function, _stamp())
 
 
 def inlined(function: F) -> F:
     """The same, always written into its callers: to hand over a tuple of arrays costs more than a small function."""
-    return _compiled(function, {"forceinline": True})
-
-
-def _compiled(function: F, options: dict[str, bool]) -> F:
-    how = {"nogil": True, "boundscheck": False, "error_model": "numpy"} | options
-    try:
-        compiled: F = _numba.njit(cache=True, **how)(function)
-    except RuntimeError:  # no folder to keep it in
-        compiled = _numba.njit(**how)(function)
-    with contextlib.suppress(AttributeError):  # nothing kept, or another numba: its stamp of the function's file alone
-        compiled._cache._cache_file._source_stamp = _stamp()  # type: ignore[attr-defined]
-    return compiled
+    return compiled(function, _stamp(), forceinline=True)
 
 
 @cache
-def _stamp() -> tuple[tuple[str, int, int], ...]:
+def _stamp() -> Stamp:
     """What compiled code depends on: kernels call each other across files, and share the layout of ``image.py``."""
     here = Path(__file__).parent
-    files = sorted([*here.glob("kernels*.py"), here / "image.py"])
-    return tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+    return stamp_of(sorted([*here.glob("kernels*.py"), here / "image.py"]))
 
 
 #: Documents of a window that are folded into one greatest sum before they are looked at: 1 + a multiple of 3.

@@ -11,10 +11,11 @@ from typing import Final, Generic, TypeVar
 
 import numpy as np
 
-from twindex.indexing.analysis.ascii_words import Block, tokens
+from twindex.indexing.analysis.ascii_words import Block, Tokens, tokens
 from twindex.indexing.analysis.base import TermBatch, Vocabulary
 from twindex.indexing.analysis.packed import PackedWords
 from twindex.indexing.analysis.word_table import MOST, WordTable
+from twindex.indexing.optional import available
 from twindex.indexing.types import BoolArray, Int32Array
 
 T = TypeVar("T")
@@ -26,6 +27,9 @@ LONGEST: Final = 40
 #: Texts that are taken from the caller's iterable at a time, and characters after which a block is closed early.
 _BLOCK: Final = 1024
 _BLOCK_CHARS: Final = 1 << 22
+#: Characters that an analyzer sees before it has them cut by compiled code, if numba is installed: to load that takes
+#: as long as it saves on so many.
+COMPILED_CHARS: Final = 1 << 25
 #: Blocks of fewer characters are cut piece by piece: the array operations take longer to set up.
 _SMALL: Final = 4096
 
@@ -68,6 +72,7 @@ class CachedAnalyzer(ABC):
         self._vocabulary: Vocabulary | None = None
         self._numbers: Memory[tuple[int, ...]] = Memory(lambda _: ())
         self._table = WordTable()
+        self._chars = 0
 
     @property
     @abstractmethod
@@ -101,7 +106,9 @@ class CachedAnalyzer(ABC):
         for block in _blocks(iter(texts)):
             with self._lock:
                 self._use(vocabulary)
-                many = self.by_word and sum(map(len, block)) >= _SMALL
+                chars = sum(map(len, block))
+                self._chars += chars
+                many = self.by_word and chars >= _SMALL
                 parts.append(self._by_word(block, vocabulary) if many else self._by_piece(block))
         ids = np.concatenate([np.empty(0, np.int32), *(part.ids for part in parts)])
         sizes = np.concatenate([np.zeros(1, np.int64), *(np.diff(part.offsets) for part in parts)])
@@ -121,7 +128,7 @@ class CachedAnalyzer(ABC):
         if len(table) > MOST:
             table.clear()
         known, block = len(table), Block.of(texts)
-        found = tokens(block, table)
+        found = self._tokens(block, table)
         table.numbers[known : len(table)] = self._new_numbers(table.words(known), vocabulary)
         numbers = table.numbers[found.rows]
         sizes = (numbers >= 0).astype(np.int64)
@@ -134,6 +141,13 @@ class CachedAnalyzer(ABC):
         for place, terms in zip(ends[at].tolist(), special):
             ids[place : place + len(terms)] = terms
         return TermBatch(ids, ends[found.offsets])
+
+    def _tokens(self, block: Block, table: WordTable) -> Tokens:
+        if self._chars < COMPILED_CHARS or not available("numba"):
+            return tokens(block, table)
+        from twindex.indexing.analysis import kernels_words
+
+        return kernels_words.tokens(block, table)
 
     def _new_numbers(self, words: PackedWords, vocabulary: Vocabulary) -> Int32Array:
         terms, has = self.short_terms(words)

@@ -47,6 +47,11 @@ class WordTable:
         """Words that can be added before it has to grow."""
         return len(self.tail) - self.size
 
+    @property
+    def shift(self) -> np.uint64:
+        """Bits of a word's product that its slot does not show."""
+        return np.uint64(64 - (len(self.slots).bit_length() - 1))
+
     def words(self, first: int) -> PackedWords:
         """The words from a row on."""
         return PackedWords(self.head[first : self.size], self.tail[first : self.size])
@@ -104,8 +109,7 @@ class WordTable:
             rows, places = rows[left], places[left] + 1 & len(self.slots) - 1
 
     def _places(self, words: PackedWords) -> Int64Array:
-        bits = np.uint64(64 - (len(self.slots).bit_length() - 1))
-        return (words.tail * TAIL_FACTOR + words.head * HEAD_FACTOR >> bits).astype(np.int64)
+        return (words.tail * TAIL_FACTOR + words.head * HEAD_FACTOR >> self.shift).astype(np.int64)
 
 
 def distinct(words: PackedWords) -> tuple[Int64Array, Int64Array]:

@@ -15,6 +15,7 @@ from twindex.indexing.analysis.packed import PACKED, PackedWords
 from twindex.indexing.analysis.word_table import WordTable, distinct
 from twindex.indexing.analysis.words import WordBreaker
 
+SETTINGS = settings(max_examples=100, deadline=None)
 BREAKER = WordBreaker(classes.RUNS)
 #: Where words begin, end and hold together; and pieces about as long as 8, 16 and 255 bytes.
 ASCII = st.lists(
@@ -25,9 +26,12 @@ ASCII = st.lists(
 ).map("".join)
 
 
-@pytest.fixture(autouse=True)
-def always_by_word(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, params=["arrays", "compiled"])
+def always_by_word(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     monkeypatch.setattr(cached, "_SMALL", 0)
+    if request.param == "compiled":
+        pytest.importorskip("numba")
+        monkeypatch.setattr(cached, "COMPILED_CHARS", 0)
 
 
 def by_regular_expression(text: str) -> list[str]:
@@ -46,6 +50,40 @@ def test_tokens_are_those_of_the_regular_expressions(batch: list[str]) -> None:
     for number, text in enumerate(batch):
         first, last = found.offsets[number : number + 2].tolist()
         assert [word for part in read[first:last] for word in part] == by_regular_expression(text)
+
+
+@SETTINGS
+@given(batch=st.lists(st.one_of(texts(), ASCII), max_size=5))
+def test_compiled_code_finds_the_same(batch: list[str]) -> None:
+    pytest.importorskip("numba")
+    from twindex.indexing.analysis import kernels_words
+
+    block, one, two = Block.of(batch), WordTable(), WordTable()
+    expected, found = tokens(block, one), kernels_words.tokens(block, two)
+    assert (found.rows.dtype, found.offsets.dtype) == (expected.rows.dtype, expected.offsets.dtype)
+    assert found.rows.tolist() == expected.rows.tolist()
+    assert found.offsets.tolist() == expected.offsets.tolist()
+    assert found.specials.tolist() == expected.specials.tolist()
+    assert two.words(0).texts() == one.words(0).texts()
+
+
+@settings(max_examples=5, deadline=None)
+@given(batch=st.lists(ASCII, max_size=4))
+def test_compiled_code_goes_on_in_a_table_that_has_grown(batch: list[str]) -> None:
+    """Rows stand for words that both tables know, and others are there that both have to pass."""
+    pytest.importorskip("numba")
+    from twindex.indexing.analysis import kernels_words
+
+    known = PackedWords.of([f"w{n}" for n in range(40_000)])
+    block, one, two = (
+        Block.of([*batch, " ".join(f"w{n} x{n}" for n in range(35_000, 50_000))]),
+        WordTable(),
+        WordTable(),
+    )
+    for table in (one, two):
+        table.rows(known)
+    assert kernels_words.tokens(block, two).rows.tolist() == tokens(block, one).rows.tolist()
+    assert two.words(0).texts() == one.words(0).texts()
 
 
 @settings(max_examples=200, deadline=None)

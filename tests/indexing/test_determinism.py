@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.indexing.builds import WORDS, build, digest, documents, encoder, environment
+from twindex.indexing.analysis import cached
+from twindex.indexing.config import IndexConfig
 from twindex.indexing.snapshot import Snapshot
 from twindex.indexing.writer import IndexWriter
 from twindex.retrieval.dense import DenseRetriever
@@ -83,3 +86,17 @@ def test_vectors_are_those_of_the_encoder(tmp_path: Path) -> None:
         texts = [p.contents for p in snapshot.passages(np.arange(40, dtype=np.int32))]
         stored = [segment.vectors.matrix for segment in snapshot.segments if segment.vectors is not None]
         np.testing.assert_array_equal(np.concatenate(stored), encoder().encode_documents(texts))
+
+
+@pytest.mark.parametrize("name", ["english", "unicode"])
+def test_compiled_analysis_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    pytest.importorskip("numba")
+    texts = [replace(each, text=f"{each.text} naïve{each.id} it's 3.14; {'long' * 9}") for each in documents(300)]
+    for folder, begin in (("arrays", 1 << 40), ("both", 5000), ("compiled", 0)):
+        monkeypatch.setattr(cached, "COMPILED_CHARS", begin)
+        monkeypatch.setattr(cached, "_BLOCK", 60)
+        monkeypatch.setattr(cached, "_SMALL", 1000)
+        with IndexWriter.create(tmp_path / folder, IndexConfig(analyzer=name, segment_docs=200)) as writer:
+            writer.add(texts)
+            writer.commit()
+    assert digest(tmp_path / "arrays") == digest(tmp_path / "compiled") == digest(tmp_path / "both")
