@@ -77,6 +77,8 @@ class Legs(TypedDict, total=False):
     rerank_weight: float
     prune: float
     two_phase: float
+    budget: float
+    recall: float
     idf: Literal["model", "index"]
     expansion: bool
     field_form: Literal["additive", "bm25f"]

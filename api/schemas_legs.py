@@ -46,6 +46,12 @@ class LegOptions(Body):
     two_phase: float = Field(
         default=0.0, ge=0, lt=1, description="Learned query terms below this share are looked at late; still exact."
     )
+    budget: float = Field(
+        default=1.0, gt=0, le=1, description="Share of a query's postings that the learned leg may touch; 1 = exact."
+    )
+    recall: float | None = Field(
+        default=None, gt=0, le=1, description="Share of its exact list that the learned leg is to find; null = all."
+    )
     idf: IdfSource | None = Field(
         default=None,
         description="Whether learned query weights are the model's, or counted in the index; null = counted, where the "

@@ -20,9 +20,10 @@ from twindex.indexing.types import BoolArray, Float32Array, Int64Array, UInt8Arr
 from twindex.retrieval.bm25 import BM25, factors_of
 from twindex.retrieval.fast_arrays import Hits, Job, Masks, check_sizes, unsigned
 from twindex.retrieval.fast_plan import COSTS, GIVEN, Choice, Float64Array, Strategy, check_strategy
-from twindex.retrieval.fast_room import Workplaces, kernels
+from twindex.retrieval.fast_room import Workplace, Workplaces, kernels
 from twindex.retrieval.image import Frequencies, Image, Plan, bm25_image, impact_image, rank_of
 from twindex.retrieval.types import check_k
+from twindex.retrieval.within import WHOLE, Budget, Facts, WithinBudget
 
 #: Parts of a batch per thread, so that a slow part does not keep the others waiting.
 PARTS: Final = 8
@@ -47,6 +48,7 @@ class FastIndex:
         self._facts = (sizes, np.array([image.lists.first, image.norm, factor, bonus]), COSTS)
         self._plans: dict[int, tuple[Plan, Int64Array]] = {}
         self._places = Workplaces(image.size)
+        self._within = WithinBudget(image.lists)
         self._pools: dict[int, ThreadPoolExecutor] = {}
         self._lock = threading.Lock()
 
@@ -167,10 +169,10 @@ class FastIndex:
         weights: NDArray[Any] | None = None,
         threads: int = 1,
         strategy: Strategy = "auto",
-        relax: float = 1.0,
+        budget: Budget = WHOLE,
         masks: Masks | None = None,
     ) -> Hits:
-        """The k best documents of each query.
+        """The k best documents of each query; within a budget, most of them, with their exact scores.
 
         Args:
             ids: Term numbers of all queries, one query after the other, in any order; negative ones are ignored.
@@ -180,34 +182,33 @@ class FastIndex:
             weights: Impacts only: weight of each term times the scale of the impacts, 0 or more.
             threads: Threads to use; 0 = one a core.
             strategy: "auto", or one strategy for all.
-            relax: 1 = exact. Above it the scan drops what cannot exceed the k-th score times ``relax``; no document
-                that is missed scores more than that. Only "scan", so "auto" then scans too.
+            budget: How much of the work may be done. Queries that are answered exactly as quickly are; ``Hits.proven``
+                says which answers are exact for sure. With "auto" only.
             masks: Filters.
 
         Shapes: ``ids`` integer[n]; ``ends`` integer[queries + 1]; ``weights`` float32[n].
 
         Raises:
-            QueryError: If k is negative, a term number, weight, ``relax`` or the strategy is outside its range.
+            QueryError: If k is negative, a term number, weight or the strategy is outside its range.
         """
         check_k(k)
         check_strategy(strategy)
-        if not relax >= 1:
-            raise QueryError(f"relax = {relax}", expected="1 (exact) or more")
+        if not budget.whole and strategy != "auto":
+            raise QueryError(f"a budget for the strategy {strategy}, which is exact", expected="the strategy auto")
         terms: Int64Array = np.ascontiguousarray(ids, np.int64)
         edges: Int64Array = np.ascontiguousarray(ends, np.int64)
         hits = Hits.empty(len(edges) - 1, k)
         if k and len(edges) > 1 and self.size:
-            given = GIVEN["scan" if relax > 1 else strategy]
             job = Job(
                 terms,
                 edges,
                 self._weights(terms, weights),
-                given,
-                float(relax),
+                GIVEN[strategy],
                 *self._masks(masks, len(edges) - 1),
                 hits,
             )
-            self._run(job, threads or os.cpu_count() or 1)
+            within = None if budget.whole or not self._within.able else self._within.facts(budget)
+            self._run(job, within, threads or os.cpu_count() or 1)
         return hits
 
     def plan(self, ids: NDArray[Any], k: int, *, weights: NDArray[Any] | None = None) -> Choice:
@@ -263,25 +264,43 @@ class FastIndex:
             )
         return given, of, given.mean(axis=1)
 
-    def _run(self, job: Job, threads: int) -> None:
+    def _run(self, job: Job, within: Facts | None, threads: int) -> None:
         queries = len(job.ends) - 1
+        part = partial(self._part, job) if within is None else partial(self._part_within, job, within)
         if threads == 1 or queries == 1:
-            self._part(job, 0, queries)
+            part(0, queries)
             return
         parts = min(queries, threads * PARTS)
         cuts = [queries * i // parts for i in range(parts + 1)]
-        list(self._pool(threads).map(partial(self._part, job), cuts[:-1], cuts[1:]))
+        list(self._pool(threads).map(part, cuts[:-1], cuts[1:]))
 
     def _part(self, job: Job, first: int, last: int) -> None:
         """Answers some consecutive queries on this thread."""
-        ends = job.ends
-        longest = len(job.ids) if last - first == 1 else int(np.diff(ends[first : last + 1]).max())
-        k = job.hits.ords.shape[1]
-        place = self._places.take(k, longest)
-        tables = (self._lists, self._plan(k), place.table)
-        refused = kernels().batch.answer(*job[:3], first, last, *job[3:8], *tables, *self._facts, *job.hits.arrays)
+        place = self._place(job, first, last)
+        tables = (self._lists, self._plan(job.k), place.table)
+        refused = kernels().batch.answer(*job[:3], first, last, *job[3:7], *tables, *self._facts, *job.hits.arrays)
         self._places.leave(place)
         self._check(refused, job.ids)
+
+    def _part_within(self, job: Job, within: Facts, first: int, last: int) -> None:
+        """The same within a budget; queries that are answered exactly as quickly are, in runs."""
+        place, space = self._place(job, first, last), self._within.take(job.k)
+        budget, heads = within
+        tables = (heads, space.table, self._lists, self._plan(job.k), place.table)
+        asked = (*job[:3], first, last, budget, *job[4:7])
+        refused = kernels().within.answer_within(*asked, *tables, *self._facts, *job.hits.arrays)
+        self._places.leave(place)
+        self._within.leave(space)
+        self._check(refused, job.ids)
+        left = first + np.flatnonzero(job.hits.counts[first:last] == kernels().within.LEFT)
+        for run in np.split(left, np.flatnonzero(np.diff(left) > 1) + 1):
+            if len(run):
+                self._part(job, int(run[0]), int(run[-1]) + 1)
+
+    def _place(self, job: Job, first: int, last: int) -> Workplace:
+        """Memory for some consecutive queries."""
+        longest = len(job.ids) if last - first == 1 else int(np.diff(job.ends[first : last + 1]).max())
+        return self._places.take(job.k, longest)
 
     def _check(self, refused: int, ids: Int64Array) -> None:
         """Nothing, if the compiled code did not refuse a query."""

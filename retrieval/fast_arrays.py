@@ -77,11 +77,15 @@ class Job(NamedTuple):
     ends: Int64Array
     weights: Float32Array
     given: int
-    relax: float
     masks: BoolArray
     mask_of: Int64Array
     passing: Float64Array
     hits: Hits
+
+    @property
+    def k(self) -> int:
+        """Hits a query."""
+        return int(self.hits.ords.shape[1])
 
 
 def unsigned(docs: NDArray[Any]) -> UInt32Array:

@@ -14,7 +14,7 @@ Float64Array: TypeAlias = NDArray[np.float64]
 Strategy = Literal["auto", "exhaustive", "scan"]
 
 #: What each strategy costs in nanoseconds, fitted on one core of a server processor (AVX2, 512 KiB second-level
-#: cache); only the ratios matter. ``kernels_batch`` takes it in this order.
+#: cache); only the ratios matter. ``kernels_batch`` and ``kernels_within`` take it in this order.
 COSTS: Final = np.array(
     [
         1.0,  # adding one posting of a list
@@ -25,6 +25,8 @@ COSTS: Final = np.array(
         25.0,  # completing one document's bound
         5.0,  # candidates of the scan over those that a perfect threshold would let through; measured, 2 to 6
         1000.0,  # terms of the longest query that is scanned
+        4.0,  # within a budget: adding one posting of a head, and clearing its sum
+        1.2,  # within a budget: one term of one document that is scored exactly
     ]
 )
 #: What compiled code calls the strategies.

@@ -26,6 +26,7 @@ class Kernels(NamedTuple):
     """The compiled modules."""
 
     batch: ModuleType
+    within: ModuleType
     table: ModuleType
     image: ModuleType
 
@@ -37,7 +38,7 @@ def kernels() -> Kernels:
     Raises:
         MissingExtraError: If numba is not installed.
     """
-    names = ("kernels_batch", "kernels_table", "kernels_image")
+    names = ("kernels_batch", "kernels_within", "kernels_table", "kernels_image")
     return Kernels(*(importlib.import_module(f"twindex.retrieval.{name}") for name in names))
 
 

@@ -10,7 +10,7 @@ which of them answers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any, Protocol
@@ -32,6 +32,7 @@ from twindex.retrieval.impact_reasons import heaviest_first, names_of, own_terms
 from twindex.retrieval.place import HIDDEN, place_of
 from twindex.retrieval.topk import top_k
 from twindex.retrieval.types import Explanation, Query, Ranking, Run, as_queries, check_k
+from twindex.retrieval.within import WHOLE, Budget
 
 
 class ImpactSegment(Protocol):
@@ -121,8 +122,13 @@ class ImpactRetriever:
         keep = scaled > 0
         return ids[keep].astype(np.int64), scaled[keep]
 
-    def retrieve(self, queries: Sequence[Query], k: int) -> Run:
+    def retrieve(self, queries: Sequence[Query], k: int, budget: Callable[[int], Budget] = lambda k: WHOLE) -> Run:
         """The k best documents of each query.
+
+        Args:
+            queries: Texts with or without filters.
+            k: Hits.
+            budget: What each may touch, of the number of hits; asked only where the compiled engine answers.
 
         Raises:
             QueryError: If k is negative.
@@ -133,12 +139,14 @@ class ImpactRetriever:
         if index is None:
             return Run(tuple(self._one(query, k) for query in asked), self.snapshot)
 
+        allowed = budget(min(k, self.snapshot.size))
+
         def search(texts: Sequence[str], masks: Masks | None) -> Hits:
             terms = [self.terms(text) for text in texts]
             flat = np.concatenate([ids for ids, _ in terms])
             weights = np.concatenate([weights for _, weights in terms])
             ends, kept = edges([ids for ids, _ in terms]), min(k, self.snapshot.size)
-            return index.search(flat, ends, kept, weights=weights, threads=self.threads, masks=masks)
+            return index.search(flat, ends, kept, weights=weights, threads=self.threads, masks=masks, budget=allowed)
 
         return Run(answers(asked, self.snapshot.allowed, search), self.snapshot)
 

@@ -51,7 +51,7 @@ def _sorted(ids: A, weights: A, limit: A, room: A) -> A:
 
 
 @jit
-def _bound(ids: A, weights: A, idf: A, impact: A, factors: A, room: A) -> A:
+def bound(ids: A, weights: A, idf: A, impact: A, factors: A, room: A) -> A:
     """The terms of a query with the weights of ``bm25.weights_of``, or its own; and 0 or why it is refused.
 
     Contributions scale exactly by powers of two, so those need no new computation.
@@ -70,7 +70,7 @@ def _bound(ids: A, weights: A, idf: A, impact: A, factors: A, room: A) -> A:
 
 
 @jit
-def _estimate(query: A, lists: A, plan: A, k: A, passing: A, costs: A) -> A:
+def estimate_of(query: A, lists: A, plan: A, k: A, passing: A, costs: A) -> A:
     """Postings, rows, and nanoseconds of the exhaustive strategy and the scan; ``costs`` is ``fast_plan.COSTS``.
 
     ``passing``: share of the documents that pass the filter.
@@ -99,15 +99,15 @@ def _estimate(query: A, lists: A, plan: A, k: A, passing: A, costs: A) -> A:
 
 @jit
 def estimate(ids: A, weights: A, k: A, table: A, plan_table: A, room_table: A, sizes: A, factors: A, costs: A) -> A:
-    """:func:`_estimate` of one query without a filter, and 0 or why it is refused."""
+    """:func:`estimate_of` of one query without a filter, and 0 or why it is refused."""
     lists, plan = lists_of(table, sizes, factors), plan_of(plan_table, sizes, factors)
-    query, refused = _bound(ids, weights, idf_of(plan_table), lists.impact, factors, room_of(room_table))
-    return _estimate(query, lists, plan, k, 1.0, costs), refused
+    query, refused = bound(ids, weights, idf_of(plan_table), lists.impact, factors, room_of(room_table))
+    return estimate_of(query, lists, plan, k, 1.0, costs), refused
 
 
 @jit
 def answer(
-    ids: A, ends: A, weights: A, first: A, last: A, given: A, relax: A, masks: A, mask_of: A, passing: A, table: A,
+    ids: A, ends: A, weights: A, first: A, last: A, given: A, masks: A, mask_of: A, passing: A, table: A,
     plan_table: A, room_table: A, sizes: A, factors: A, costs: A, ords: A, scores: A, counts: A, flags: A
 ) -> A:  # fmt: skip
     """The hits of queries ``first`` to ``last``; 0, or why one is refused.
@@ -123,7 +123,7 @@ def answer(
         if not 0 <= ends[q] <= ends[q + 1] <= ids.size:
             return BAD_ENDS
         own = weights[ends[q] : ends[q + 1]] if lists.impact else weights[:0]
-        query, refused = _bound(ids[ends[q] : ends[q + 1]], own, idf, lists.impact, factors, room)
+        query, refused = bound(ids[ends[q] : ends[q + 1]], own, idf, lists.impact, factors, room)
         if refused:
             return refused
         filtered = mask_of[q] >= 0
@@ -131,24 +131,25 @@ def answer(
         scanned = given > 0
         if given < 0:
             share = passing[mask_of[q]] if filtered else 1.0
-            _, _, all_ns, scan_ns = _estimate(query, lists, plan, k, share, costs)
+            _, _, all_ns, scan_ns = estimate_of(query, lists, plan, k, share, costs)
             scanned = scan_ns < all_ns
-        exact = True
-        if scanned:
-            n, exact = scan(query, lists, plan, mask, relax, k, room)
-        else:
-            n = exhaustive(query, lists, plan, mask, k, room)
-        keys = room.keys[:n]
-        _fall(keys)
-        for i in range(n):
-            ords[q, i] = np.int32(LAST - (keys[i] & 0xFFFFFFFF))
-            scores[q, i] = np.int32(keys[i] >> 32).view(np.float32)
-        counts[q], flags[0, q], flags[1, q] = n, exact, scanned
+        n = scan(query, lists, plan, mask, k, room) if scanned else exhaustive(query, lists, plan, mask, k, room)
+        write_hits(room.keys[:n], ords[q], scores[q])
+        counts[q], flags[0, q], flags[1, q] = n, True, scanned
     return 0
 
 
 @jit
-def _fall(keys: A) -> None:
+def write_hits(keys: A, ords: A, scores: A) -> None:
+    """Ordinals and scores of keys, the best first; sorts the keys."""
+    fall(keys)
+    for i in range(keys.size):
+        ords[i] = np.int32(LAST - (keys[i] & 0xFFFFFFFF))
+        scores[i] = np.int32(keys[i] >> 32).view(np.float32)
+
+
+@jit
+def fall(keys: A) -> None:
     """Sort keys, the greatest first."""
     if keys.size > 64:
         keys.sort()

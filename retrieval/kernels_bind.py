@@ -19,7 +19,7 @@ BYTE: Final = 255.0 - 3 * TOGETHER
 #: Bytes of rows are worth at most this power of two in the sums.
 FINEST: Final = 7
 # Slots of ``state``.
-N_LISTS, N_ROWS, SLACK, THRESHOLD, BAR, LOST, FOUND, TRIED, SHIFT = range(9)
+N_LISTS, N_ROWS, SLACK, THRESHOLD, FOUND, TRIED, SHIFT = range(7)
 
 
 @inlined

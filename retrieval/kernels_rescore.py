@@ -13,7 +13,7 @@ SORTED: Final = 48
 
 
 @inlined
-def _from_row(weight: A, bonus: A, value: A, code: A, image: A) -> A:
+def from_row(weight: A, bonus: A, value: A, code: A, image: A) -> A:
     """The exact contribution behind a byte of a row; negative if the byte alone does not tell the frequency."""
     if image.impact:
         return weight * np.float32(value)
@@ -41,7 +41,7 @@ def score(query: A, d: A, share: A, starts: A, slots: A, image: A, row_of: A, by
         if row_of[t] >= 0:
             if bytes_of[a] == 0:
                 continue
-            one = _from_row(weight, bonus, bytes_of[a], code, image)
+            one = from_row(weight, bonus, bytes_of[a], code, image)
             if one >= 0:
                 total += one
                 continue

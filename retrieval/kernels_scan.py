@@ -20,9 +20,7 @@ import numpy as np
 
 from twindex.retrieval.kernels import A, byte_of, first_at, inlined, jit, kth_of, sift
 from twindex.retrieval.kernels_bind import (
-    BAR,
     FOUND,
-    LOST,
     N_LISTS,
     N_ROWS,
     SHIFT,
@@ -78,13 +76,12 @@ def _scatter_all(docs: A, values: A, lists: A, here: A, after: A, base: A, limit
 
 
 @inlined
-def _raise_bar(reached: A, relax: A, state: A) -> A:
-    """Raise threshold and bar to what follows from k documents whose bounds reach a value; returns the bar."""
+def _raise_threshold(reached: A, state: A) -> A:
+    """Raise the threshold to what follows from k documents whose bounds reach a value; returns it."""
     sure = reached - state[SLACK] - (reached >> 11)
     if sure > state[THRESHOLD]:
         state[THRESHOLD] = sure
-        state[BAR] = np.int64(sure * relax)
-    return state[BAR]
+    return state[THRESHOLD]
 
 
 @inlined
@@ -116,13 +113,13 @@ def _fetch_ahead(z: A, count: A, base: A, image: A, room: A) -> None:
 
 
 @inlined
-def _complete(base: A, used: A, count: A, image: A, relax: A, heap: A, found: A, bounds: A, room: A) -> None:
+def _complete(base: A, used: A, count: A, image: A, heap: A, found: A, bounds: A, room: A) -> None:
     """Tighten the bounds of waiting documents and add the rows not yet added; remember those that still reach the bar.
 
     Each may raise the bar for the next.
     """
     state, rows, rest = room.state, room.rows, room.rest
-    n_rows, bar, n = state[N_ROWS], state[BAR], state[FOUND]
+    n_rows, bar, n = state[N_ROWS], state[THRESHOLD], state[FOUND]
     for z in range(count):
         _fetch_ahead(z, count, base, image, room)
         at = room.waiting[z]
@@ -138,13 +135,12 @@ def _complete(base: A, used: A, count: A, image: A, relax: A, heap: A, found: A,
             i += 1
         value += rest[i]
         if value < bar:
-            state[LOST] = max(state[LOST], value)
             continue
         found[n], bounds[n] = d, value
         n += 1
         if value > heap[0]:
             sift(heap, heap.size, np.int32(value))
-            bar = _raise_bar(np.int64(heap[0]), relax, state)
+            bar = _raise_threshold(np.int64(heap[0]), state)
     state[FOUND] = n
     state[TRIED] += count
 
@@ -183,24 +179,11 @@ def _in_groups(hits: A, bar: A, sums: A, tops: A, waiting: A) -> A:
     return n
 
 
-@jit
-def _lost(hits: A, groups: A, bar: A, left: A, sums: A, tops: A, state: A) -> None:
-    """Note the greatest bound of a block below the bar."""
-    lost = np.uint16(0)
-    for i in range(groups * STRIP, groups * STRIP + 16):
-        lost = max(lost, tops[i])
-    for group in hits:
-        for at in range(group * GROUP, (group + 1) * GROUP):
-            if sums[at] < bar:
-                lost = max(lost, sums[at])
-    state[LOST] = max(state[LOST], np.int64(lost) + left)
-
-
 @inlined
 def _by_postings(sums: A, base: A, docs: A, starts: A, rest: A, state: A, waiting: A) -> A:
     """Note the documents of the lists that reach the bar, for windows where no row was added."""
-    n, lost = 0, np.int64(0)
-    bar = max(state[BAR] - rest[0], 1)
+    n = 0
+    bar = max(state[THRESHOLD] - rest[0], 1)
     for s in range(state[N_LISTS]):
         for p in range(starts[0, s], starts[1, s]):
             at = np.int64(docs[p]) - base
@@ -208,9 +191,6 @@ def _by_postings(sums: A, base: A, docs: A, starts: A, rest: A, state: A, waitin
             if value >= bar:
                 waiting[n] = at
                 n += 1
-            else:
-                lost = max(lost, value)
-    state[LOST] = max(state[LOST], lost + rest[0])
     return n
 
 
@@ -250,7 +230,7 @@ def _adapt(share: A, tried: A, block: A) -> A:
 @inlined
 def _bar_of(left: A, state: A) -> A:
     """What a sum must reach where rows not added could add so much."""
-    return np.uint16(min(max(state[BAR] - left, 1), 65535))
+    return np.uint16(min(max(state[THRESHOLD] - left, 1), 65535))
 
 
 @inlined
@@ -299,12 +279,12 @@ def _start(base: A, used: A, groups: A, image: A, mask: A, heap: A, room: A) -> 
             value += (np.int64(byte_of(image, room.rows[0, r], d)) * room.rows[1, r] + 255) >> 8
         if value > heap[0]:
             sift(heap, heap.size, np.int32(value))
-    _raise_bar(np.int64(heap[0]), 1.0, state)
+    _raise_threshold(np.int64(heap[0]), state)
     heap[:] = 0  # the same documents come again
 
 
 @jit
-def _blocks(image: A, mask: A, relax: A, heap: A, room: A) -> A:
+def _blocks(image: A, mask: A, heap: A, room: A) -> A:
     """All blocks of one query; returns the arrays of candidates, which may have grown."""
     sums, state, rest, starts = room.sums, room.state, room.rest, room.starts
     found, bounds = room.found, room.bounds
@@ -316,17 +296,16 @@ def _blocks(image: A, mask: A, relax: A, heap: A, room: A) -> A:
         limit = min(base + block, image.size)
         if found.size - state[FOUND] < block:
             found, bounds = _grow(found, bounds, state, block)
-        state[BAR] = np.int64(state[THRESHOLD] * relax)
         before = state[TRIED]
         here, after = starts[number], starts[number + 1]
         touched = _scatter_all(image.docs, image.values, room.lists, here, after, base, limit, state[N_LISTS], sums)
         used = 0
-        while used < state[N_ROWS] and rest[used] > share * state[BAR]:
+        while used < state[N_ROWS] and rest[used] > share * state[THRESHOLD]:
             used += 1
-        if used == 0 and rest[0] < state[BAR] and touched * 16 < block:
+        if used == 0 and rest[0] < state[THRESHOLD] and touched * 16 < block:
             n = _by_postings(sums, base, image.docs, starts[number : number + 2], rest, state, room.waiting)
             n = _allowed(room.waiting, n, base, mask)
-            _complete(base, used, n, image, relax, heap, found, bounds, room)
+            _complete(base, used, n, image, heap, found, bounds, room)
             _clear(sums, base, image.docs, starts[number : number + 2], state[N_LISTS])
         else:
             groups = (limit - base + GROUP - 1) // GROUP
@@ -334,14 +313,12 @@ def _blocks(image: A, mask: A, relax: A, heap: A, room: A) -> A:
             hit = _add_rows_to(base, used, groups, _bar_of(rest[used], state), again, image, room)
             if heap[0] == 0 and not begun:  # later blocks gain less than it costs
                 _start(base, used, groups, image, mask, heap, room)
-                state[BAR], begun = np.int64(state[THRESHOLD] * relax), True
+                begun = True
             bar, hits = _bar_of(rest[used], state), room.hits[:hit]
             n = _in_groups(hits, bar, sums, room.tops, room.waiting)
-            if relax > 1:
-                _lost(hits, groups, bar, rest[used], sums, room.tops, state)
             if n:
                 n = _allowed(room.waiting, n, base, mask)
-                _complete(base, used, n, image, relax, heap, found, bounds, room)
+                _complete(base, used, n, image, heap, found, bounds, room)
             for group in hits:
                 sums[group * GROUP : (group + 1) * GROUP] = 0
         share = _adapt(share, state[TRIED] - before, block)
@@ -349,24 +326,21 @@ def _blocks(image: A, mask: A, relax: A, heap: A, room: A) -> A:
 
 
 @jit
-def scan(query: A, image: A, plan: A, mask: A, relax: A, k: A, room: A) -> A:
+def scan(query: A, image: A, plan: A, mask: A, k: A, room: A) -> A:
     """Blocks of upper bounds, then exact scores; see the module. As ``kernels.exhaustive``.
 
-    ``relax`` >= 1 raises the bar by that factor: approximate. Returns the number of hits, and whether they are the
-    exact ones.
+    Returns the number of hits.
     """
     state = room.state
     heap = room.heap[:k]
     heap[:] = 0
     unit = bind(query, plan, image, mask.size > 0, room)
-    found, bounds = _blocks(image, mask, relax, heap, room)
+    found, bounds = _blocks(image, mask, heap, room)
     keys = room.keys[:k]
     rescore(query, unit, state[FOUND], state[THRESHOLD], found, bounds, image, plan.row_of, keys, room)
-    worst = np.float64(np.int32(keys[0] >> 32).view(np.float32))
-    exact = relax == 1 or state[LOST] < state[THRESHOLD] or np.float64(state[LOST]) * unit < worst
     n = 0
     for i in range(k):
         if keys[i] > 0:
             keys[n] = keys[i]
             n += 1
-    return n, exact
+    return n

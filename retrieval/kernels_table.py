@@ -8,13 +8,14 @@ change between calls goes in as one array of addresses and lengths, in the order
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twindex.indexing.optional import load
 from twindex.indexing.types import Float32Array, Int64Array
+from twindex.retrieval.heads import Heads
 from twindex.retrieval.image import Lists, Plan
 from twindex.retrieval.kernels import LANES, A, jit
 from twindex.retrieval.kernels_strips import GROUP, STRIPS
@@ -22,6 +23,10 @@ from twindex.retrieval.kernels_strips import GROUP, STRIPS
 _numba = load("numba", purpose="compiled sparse search")
 _extending = load("numba.extending", purpose="compiled sparse search")
 _types = _numba.core.types
+#: Terms of the longest query within a budget: slots are bytes, 0 = not of the query.
+LONGEST: Final = 255
+#: Keys beyond twice the candidates: how many are noted before the worst are dropped.
+SPARE: Final = 64
 
 
 class Room(NamedTuple):
@@ -29,7 +34,7 @@ class Room(NamedTuple):
 
     Of the query: ``ids``, ``weights``, ``bonuses``, ``scales`` as in ``image.Terms``, ``boosts`` int64[T]. Of both
     strategies: ``keys`` int64[2k + 4 LANES]. Of the scan: ``sums`` uint16[block], zeros between queries; ``tops``
-    uint16[block / STRIPS + 16]; ``hits`` int32[block / GROUP]; ``heap`` int32[k]; ``state`` int64[9]; ``lists``
+    uint16[block / STRIPS + 16]; ``hits`` int32[block / GROUP]; ``heap`` int32[k]; ``state`` int64[7]; ``lists``
     int64[2, T]; ``rows`` int64[3, T]; ``row_bounds`` float64[T]; ``tables`` uint8[T, 32]; ``places``, ``factors``
     int64[T]; ``rest`` int64[T + 1]; ``starts`` int64[B + 1, T]; ``slots`` int64[T]; ``bytes_of`` uint8[T]; ``waiting``
     int32[block + GROUP]; ``found`` and ``bounds`` int32[2 block]. Of the exhaustive strategy: ``exact`` float32[span],
@@ -89,7 +94,7 @@ def make_room(terms: int, k: int, size: int, block: int, span: int) -> Room:
         tops=np.zeros(block // STRIPS + 16, np.uint16),
         hits=np.zeros(block // GROUP, np.int32),
         heap=np.zeros(k, np.int32),
-        state=np.zeros(9, np.int64),
+        state=np.zeros(7, np.int64),
         lists=np.zeros((2, longest), np.int64),
         rows=np.zeros((3, longest), np.int64),
         row_bounds=np.zeros(longest, np.float64),
@@ -107,6 +112,41 @@ def make_room(terms: int, k: int, size: int, block: int, span: int) -> Room:
         bits=exact.view(np.int32),
         peak_bits=np.zeros(span // LANES, np.int32),
         cursors=np.zeros(longest, np.int64),
+    )
+
+
+class Space(NamedTuple):
+    """Memory that a query works in; one thread at a time.
+
+    ``sums`` uint16[size] and ``slots`` uint8[terms of the index], both zeros between queries; ``touched`` uint32[size +
+    1]; ``chosen`` int64[2 candidates + SPARE], their keys; ``matched`` uint32[terms of the longest document + 1];
+    ``ends`` int64[2, LONGEST]: how many postings of each head are read, and its factor.
+    """
+
+    sums: Any
+    slots: Any
+    touched: Any
+    chosen: Any
+    matched: Any
+    ends: Any
+
+
+def make_space(size: int, terms: int, longest: int, candidates: int) -> Space:
+    """Memory for queries.
+
+    Args:
+        size: Documents.
+        terms: Of the index.
+        longest: Terms of the longest document.
+        candidates: Documents that are scored at most.
+    """
+    return Space(
+        sums=np.zeros(size, np.uint16),
+        slots=np.zeros(terms, np.uint8),
+        touched=np.empty(size + 1, np.uint32),
+        chosen=np.empty(2 * candidates + SPARE, np.int64),
+        matched=np.empty(longest + 1, np.uint32),
+        ends=np.zeros((2, LONGEST), np.int64),
     )
 
 
@@ -235,4 +275,30 @@ def lists_of(table: A, sizes: A, factors: A) -> A:
         _flat(table, 12, np.float32),
         sizes[1] > 0,
         sizes[0],
+    )
+
+
+@jit
+def heads_of(table: A) -> A:
+    """``heads.Heads`` from its table."""
+    return Heads(
+        _flat(table, 0, np.int64),
+        _flat(table, 1, np.uint32),
+        _flat(table, 2, np.uint8),
+        _square(table, 3, np.uint32),
+        _flat(table, 4, np.int64),
+        _flat(table, 5, np.uint32),
+    )
+
+
+@jit
+def space_of(table: A) -> A:
+    """:class:`Space` from its table."""
+    return Space(
+        _flat(table, 0, np.uint16),
+        _flat(table, 1, np.uint8),
+        _flat(table, 2, np.uint32),
+        _flat(table, 3, np.int64),
+        _flat(table, 4, np.uint32),
+        _square(table, 5, np.int64),
     )

@@ -11,6 +11,7 @@ from twindex.indexing.snapshot import Snapshot
 from twindex.retrieval.base import Retriever
 from twindex.retrieval.bm25 import BM25
 from twindex.retrieval.bm25f import FieldRetriever
+from twindex.retrieval.budgeted import BudgetedRetriever
 from twindex.retrieval.dense import DenseConfig, DenseRetriever
 from twindex.retrieval.dual import DualRetriever
 from twindex.retrieval.expanded import AGGREGATE, ALPHA, FIELD_WEIGHTS, FORM, LEARNED_WEIGHT, Aggregate
@@ -28,6 +29,8 @@ from twindex.retrieval.two_phase import TwoPhaseRetriever
 Leg = TypeVar("Leg", bound=Retriever)
 #: Weights of the field of generated queries whose legs are kept: each holds 12 bytes a passage.
 REMEMBERED_WEIGHTS: Final = 8
+#: Recalls whose calibrations are kept.
+REMEMBERED_RECALLS: Final = 16
 
 
 class LegMaker:
@@ -49,6 +52,7 @@ class LegMaker:
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
         self._fields: dict[tuple[str, float], FieldLeg] = {}
+        self._budgeted: dict[tuple[float | None, float, str | None], BudgetedRetriever] = {}
 
     @property
     def has_vectors(self) -> bool:
@@ -114,7 +118,21 @@ class LegMaker:
         weight = LEARNED_WEIGHT if options.field_weight is None else options.field_weight
         if self.expands(options) and weight:
             return ImpactFieldsRetriever(leg, weight)  # exact by itself, so that two phases would change nothing
+        if options.budget < 1:
+            return BudgetedRetriever(leg, share=options.budget)
+        if options.recall is not None:
+            return self._calibrated(leg, options)
         return TwoPhaseRetriever(leg, options.two_phase) if options.two_phase else leg
+
+    def _calibrated(self, leg: ImpactRetriever, options: SearchOptions) -> BudgetedRetriever:
+        """The leg with a recall; remembered, since its calibration costs as much as some thousand queries."""
+        key = (options.recall, options.prune, options.idf)
+        with self._guard:
+            made = self._budgeted.pop(key, None) or BudgetedRetriever(leg, recall=options.recall)
+            self._budgeted[key] = made
+            while len(self._budgeted) > REMEMBERED_RECALLS:
+                del self._budgeted[next(iter(self._budgeted))]
+        return made
 
     def dense(self, options: SearchOptions) -> Retriever:
         """Meaning; that of the generated queries from vectors of their own."""

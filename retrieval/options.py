@@ -35,9 +35,11 @@ class SearchOptions:
     leg that weigh less than this share of the heaviest are left out, which is quicker and approximate; 0 = none are.
     ``two_phase``: terms that weigh less than this share are looked at only for documents that the others have found; a
     bound says when that could change the answer, and then the whole lists are read, so that the answer is always
-    exact; 0 = off. ``idf``: whether the learned leg's query weights are those that the model was trained with, or are
-    counted in the index that is searched; None = counted, where the model's terms are those that the index has counted
-    for BM25.
+    exact; 0 = off. ``budget``: the learned leg may touch this share of the postings of a query's terms; 1 = all of
+    them, exactly. ``recall``: the learned leg is to find this share of its exact list on average, within a budget that
+    is calibrated at the first search; None = all of it. ``idf``: whether the learned leg's query weights are those
+    that the model was trained with, or are counted in the index that is searched; None = counted, where the model's
+    terms are those that the index has counted for BM25.
 
     Of an index with generated queries: ``expansion``: whether they are searched; None = if the index has them.
     ``field_form`` and ``field_weight``: how they count in the BM25 leg, and how much in it and in the learned leg.
@@ -53,6 +55,8 @@ class SearchOptions:
     rerank_weight: float = WEIGHT
     prune: float = 0.0
     two_phase: float = 0.0
+    budget: float = 1.0
+    recall: float | None = None
     idf: IdfSource | None = None
     expansion: bool | None = None
     field_form: FieldForm | None = None
@@ -73,6 +77,16 @@ class SearchOptions:
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if not number or not (math.isfinite(value) and 0 <= value < 1):
                 raise QueryError(f"{name} = {value!r}", expected="a share from 0 (off) to below 1")
+        self._check_budget()
+
+    def _check_budget(self) -> None:
+        for name, value in (("budget", self.budget), ("recall", self.recall)):
+            if value is not None and not (_is_number(value) and value <= 1 and value > 0):
+                raise QueryError(f"{name} = {value!r}", expected="a share above 0, up to 1 (exact)")
+        ways = {"budget": self.budget < 1, "recall": self.recall is not None, "two_phase": self.two_phase > 0}
+        if sum(ways.values()) > 1:
+            both = " and ".join(name for name, given in ways.items() if given)
+            raise QueryError(f"{both} at once", expected="one of budget, recall and two_phase")
 
     def _check_expansion(self) -> None:
         _one_of("field_form", self.field_form, (None, *FIELD_FORMS))

@@ -47,6 +47,8 @@ def beir(
     reranker: options.Reranker = None,
     prune: options.Prune = 0.0,
     two_phase: options.TwoPhase = 0.0,
+    budget: options.Budget = 1.0,
+    recall: options.Recall = None,
     idf: options.Idf = None,
     k: Annotated[int, typer.Option("-k", help="Documents a query.")] = 1000,
     measures: Annotated[
@@ -84,7 +86,14 @@ def beir(
         profile=Profile.load(profile) if profile is not None else None,
         cache=folder,
         search=options.search_options(
-            sparse=sparse, rerank=rerank, rerank_weight=rerank_weight, prune=prune, two_phase=two_phase, idf=idf
+            sparse=sparse,
+            rerank=rerank,
+            rerank_weight=rerank_weight,
+            prune=prune,
+            two_phase=two_phase,
+            budget=budget,
+            recall=recall,
+            idf=idf,
         ),
     )
     dense, words = shared.index_encoders(index, encoder, learned, dense=wanted.mode != "sparse", device=device)

@@ -56,6 +56,21 @@ TwoPhase = Annotated[
         help="Look terms below this share of the heaviest up for the best candidates alone; the answer stays exact.",
     ),
 ]
+Budget = Annotated[
+    float,
+    typer.Option(
+        "--budget", metavar="SHARE", help="Let the learned leg touch this share of a query's postings (approximate)."
+    ),
+]
+Recall = Annotated[
+    float | None,
+    typer.Option(
+        "--recall",
+        metavar="SHARE",
+        help="Let the learned leg find this share of its exact list, with as little work as that takes.",
+        show_default="all, exactly",
+    ),
+]
 Idf = Annotated[
     str | None,
     typer.Option(
@@ -130,6 +145,8 @@ def search_options(
     rerank_weight: float = WEIGHT,
     prune: float = 0.0,
     two_phase: float = 0.0,
+    budget: float = 1.0,
+    recall: float | None = None,
     idf: str | None = None,
     expansion: bool | None = None,
     alpha: float | None = None,
@@ -149,6 +166,8 @@ def search_options(
         rerank_weight=rerank_weight,
         prune=prune,
         two_phase=two_phase,
+        budget=budget,
+        recall=recall,
         idf=None if idf is None else chosen(idf, IDF_SOURCES, "--idf"),
         expansion=expansion,
         alpha=alpha,

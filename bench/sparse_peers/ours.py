@@ -76,17 +76,19 @@ class Twindex(Engine):
 
 
 class TwindexApproximate(Twindex):
-    """The same engine with its approximate knob at the fastest setting that reaches the recall."""
+    """The same engine within the smallest budget that reaches the recall."""
 
     kinds = ("impact",)
     exact = False
     keep = ""
-    variants = ("1.0", "1.05", "1.1", "1.15", "1.2", "1.3", "1.4", "1.5", "1.7", "2.0")
-    note = "relax: drops what cannot exceed the k-th score times it"
+    variants = tuple(str(int(2_000 * 2 ** (step / 2))) for step in range(14))
+    note = "postings that a query may touch, half of them in lists, half as terms of documents"
 
     def use(self, variant: str) -> None:
-        """Set the knob."""
-        self._options = {"relax": float(variant)}
+        """Set the budget."""
+        from twindex.retrieval.within import Budget
+
+        self._options = {"budget": Budget(postings=int(variant))}
 
 
 def _build_lexical(corpus: Corpus, folder: Path) -> None:

@@ -155,28 +155,6 @@ def test_impacts_equal_the_oracle(settings_: dict[str, int], k: int) -> None:
     check(world(**settings_, impacts=True), None, k)
 
 
-@settings(max_examples=60, deadline=None)
-@given(worlds, st.sampled_from([1, 10, 100]), st.sampled_from([1.05, 1.3, 2.0]), st.booleans())
-def test_approximate_answers_keep_their_promise(settings_: dict[str, int], k: int, relax: float, impacts: bool) -> None:
-    one = world(**settings_, impacts=impacts)
-    config = None if impacts else BM25()
-    if impacts:
-        index = FastIndex.impacts(one.ptr, one.docs, one.values, size=len(one.lengths))
-        hits = index.search(one.ids, one.ends, k, relax=relax, masks=one.masks, weights=one.weights)
-    else:
-        index = FastIndex.bm25(one.ptr, one.docs, one.values, lengths=one.lengths)
-        hits = index.search(one.ids, one.ends, k, relax=relax, masks=one.masks)
-    for q in range(len(one.ends) - 1):
-        exact, got = oracle(one, q, len(one.lengths), config), found(hits, q)
-        if hits.proven[q]:
-            assert got == exact[:k]
-        assert set(got) <= set(exact)  # what is found has its exact score
-        missed = [score for ord_, score in exact if ord_ not in {o for o, _ in got}]
-        if missed and len(got) == k:
-            assert missed[0] <= max(relax * got[-1][1] * 1.001, got[-1][1]) + 1e-6
-        assert len(got) == min(k, len(exact)) or not hits.proven[q]
-
-
 @pytest.mark.parametrize("impacts", [False, True])
 def test_more_documents_than_a_span(impacts: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast_room, "WINDOW", 66_048)

@@ -19,6 +19,7 @@ from twindex.retrieval.fast_arrays import Masks
 from twindex.retrieval.fast_choice import WARM, Accelerator
 from twindex.retrieval.lexical import LexicalRetriever
 from twindex.retrieval.types import Query
+from twindex.retrieval.within import Budget
 
 pytest.importorskip("numba")
 pytestmark = pytest.mark.timeout(600)  # the first call compiles
@@ -133,8 +134,12 @@ def test_wrong_questions_are_refused(tmp_path: Path) -> None:
         index.search(np.array([1]), np.array([0, 1]), 1, weights=weights)
     with pytest.raises(QueryError, match="strategy = 'fast'"):
         index.search(np.array([0]), np.array([0, 1]), 1, weights=weights, strategy="fast")  # type: ignore[arg-type]
-    with pytest.raises(QueryError, match=r"relax = 0\.5"):
-        index.search(np.array([0]), np.array([0, 1]), 1, weights=weights, relax=0.5)
+    with pytest.raises(QueryError, match="budget of 0"):
+        index.search(np.array([0]), np.array([0, 1]), 1, weights=weights, budget=Budget(0.0))
+    with pytest.raises(QueryError, match="budget of 0 postings"):
+        index.search(np.array([0]), np.array([0, 1]), 1, weights=weights, budget=Budget(postings=0))
+    with pytest.raises(QueryError, match="strategy scan, which is exact"):
+        index.search(np.array([0]), np.array([0, 1]), 1, weights=weights, strategy="scan", budget=Budget(0.5))
     with pytest.raises(QueryError, match="no weight"):
         index.search(np.array([0]), np.array([0, 1]), 1)
     with pytest.raises(QueryError, match="negative or not finite"):
