@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from twindex.indexing.errors import QueryError
-from twindex.retrieval.calibration import Asked, Calibration, calibrate, check_recall
+from twindex.retrieval.calibration import ENOUGH, Asked, Calibration, calibrate, check_recall
 from twindex.retrieval.fast_choice import edges
 from twindex.retrieval.impact import ImpactRetriever
 from twindex.retrieval.types import Explanation, Query, Run
@@ -31,7 +32,7 @@ class BudgetedRetriever:
         inner: The leg.
         share: Of the postings of a query's terms, how many it may touch.
         recall: Share of the exact list that is to be found on average; then the share is not used.
-        calibrations: Found before, for this index and its encoder.
+        calibrations: Found before; those that fit are used.
 
     Raises:
         QueryError: If the share or the recall is out of range.
@@ -48,7 +49,8 @@ class BudgetedRetriever:
         self.inner = inner
         self.recall = None if recall is None else check_recall(recall)
         self._given = Budget(share)
-        self._found: dict[int, Calibration] = {one.k: one for one in calibrations if one.recall == recall}
+        fitting = [one for one in calibrations if one.recall == recall and one.fits(inner.snapshot.size, self._encoder)]
+        self._found: dict[int, Calibration] = {one.k: one for one in fitting}
         self._lock = threading.Lock()
 
     @property
@@ -73,18 +75,27 @@ class BudgetedRetriever:
 
         Args:
             k: Hits.
-            texts: Queries to find it with; None = questions made of passages.
+            texts: Queries to find it with; None = questions made of passages, and exact search if there are too few.
 
         Raises:
-            QueryError: If no recall is wanted, or there are too few queries.
+            QueryError: If no recall is wanted, or too few queries are given.
         """
         if self.recall is None:
             raise QueryError("a calibration without a recall", expected="a recall")
         with self._lock:
             if texts is not None or k not in self._found:
-                asked = self._asked(questions(self.inner) if texts is None else texts)
-                self._found[k] = calibrate(self.inner.fast, asked, k, self.recall)
+                asked = questions(self.inner) if texts is None else texts
+                self._found[k] = self._calibrated(asked, k, self.recall, enough=texts is not None)
             return self._found[k]
+
+    @property
+    def _encoder(self) -> str:
+        return self.inner.encoder.info.fingerprint
+
+    def _calibrated(self, texts: Sequence[str], k: int, recall: float, *, enough: bool) -> Calibration:
+        if len(texts) < ENOUGH and not enough:
+            return Calibration.exact(recall, k)
+        return replace(calibrate(self.inner.fast, self._asked(texts), k, recall), encoder=self._encoder)
 
     def explain(self, query: Query, ord_: int) -> Explanation:
         """As the leg explains it: the score is the same."""

@@ -25,6 +25,10 @@ from twindex.retrieval.within import WHOLE, Budget
 #: The least budget that is tried, in postings, and by how much the next is larger.
 LEAST: Final = 1_000
 STEP: Final = math.sqrt(2)
+#: How far an index may grow or shrink until a calibration is made anew.
+DRIFT: Final = 0.1
+#: Queries that a calibration needs.
+ENOUGH: Final = 20
 #: Standard errors below the mean: one-sided 95 %.
 SURE: Final = 1.645
 
@@ -48,7 +52,8 @@ class Asked(NamedTuple):
 class Calibration:
     """A budget for a recall, with its evidence.
 
-    ``postings``: of the budget; None = only exact search reaches the recall. ``chosen_on`` queries had ``chosen`` mean
+    ``documents`` of the index and ``encoder`` of its queries; ``postings``: of the budget; None = only exact search
+    reaches the recall. ``chosen_on`` queries had ``chosen`` mean
     recall; ``told_of`` others have ``reached``, of whose answers the share ``proven`` is exact for sure.
     """
 
@@ -60,6 +65,17 @@ class Calibration:
     told_of: int
     reached: float
     proven: float
+    documents: int = 0
+    encoder: str = ""
+
+    @classmethod
+    def exact(cls, recall: float, k: int) -> Calibration:
+        """Exact search, which reaches any recall without evidence."""
+        return cls(recall, k, None, 0, 1.0, 0, 1.0, 1.0)
+
+    def fits(self, documents: int, encoder: str) -> bool:
+        """Whether it was made for an index of about as many documents, and for the same queries."""
+        return encoder == self.encoder and abs(documents - self.documents) <= DRIFT * self.documents
 
     @property
     def budget(self) -> Budget:
@@ -88,7 +104,7 @@ def calibrate(index: FastIndex, asked: Asked, k: int, recall: float) -> Calibrat
 
     Args:
         index: The lists.
-        asked: At least 20 queries like those to come; every second one is kept to tell of.
+        asked: At least ENOUGH queries like those to come; every second one is kept to tell of.
         k: Hits a query.
         recall: Above 0, up to 1.
 
@@ -98,8 +114,8 @@ def calibrate(index: FastIndex, asked: Asked, k: int, recall: float) -> Calibrat
     Cost: each query is answered about ten times.
     """
     check_recall(recall)
-    if len(asked.ends) - 1 < 20:
-        raise QueryError(f"{len(asked.ends) - 1} queries to calibrate with", expected="20 or more")
+    if len(asked.ends) - 1 < ENOUGH:
+        raise QueryError(f"{len(asked.ends) - 1} queries to calibrate with", expected=f"{ENOUGH} or more")
     choosing, telling = asked.some(0), asked.some(1)
     exact = _answers(index, choosing, k, WHOLE)
     budget, found = WHOLE, np.ones(1)
@@ -119,6 +135,7 @@ def calibrate(index: FastIndex, asked: Asked, k: int, recall: float) -> Calibrat
         told_of=len(telling.ends) - 1,
         reached=float(reached.mean()),
         proven=float(told.proven.mean()),
+        documents=index.size,
     )
 
 

@@ -97,7 +97,7 @@ class Searcher:
 
         def view() -> View:
             snapshot = Snapshot.open(path)
-            return View(snapshot, LegMaker(snapshot, sources, bm25, dense), chosen)
+            return View(snapshot, LegMaker(snapshot, sources, bm25, dense, chosen.calibrations), chosen)
 
         first = view()
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar, cast
 
 from twindex.indexing.errors import QueryError
@@ -12,6 +12,7 @@ from twindex.retrieval.base import Retriever
 from twindex.retrieval.bm25 import BM25
 from twindex.retrieval.bm25f import FieldRetriever
 from twindex.retrieval.budgeted import BudgetedRetriever
+from twindex.retrieval.calibration import Calibration
 from twindex.retrieval.dense import DenseConfig, DenseRetriever
 from twindex.retrieval.dual import DualRetriever
 from twindex.retrieval.expanded import AGGREGATE, ALPHA, FIELD_WEIGHTS, FORM, LEARNED_WEIGHT, Aggregate
@@ -41,13 +42,22 @@ class LegMaker:
         sources: Encoders of queries.
         bm25: Settings of the lexical leg.
         dense: Settings of the dense leg.
+        calibrations: Budgets for recalls of the learned leg, found before.
     """
 
-    def __init__(self, snapshot: Snapshot, sources: Sources, bm25: BM25, dense: DenseConfig) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        sources: Sources,
+        bm25: BM25,
+        dense: DenseConfig,
+        calibrations: Sequence[Calibration] = (),
+    ) -> None:
         self.snapshot = snapshot
         self._sources = sources
         self._bm25 = bm25
         self._dense = dense
+        self._calibrations = calibrations
         self._made: dict[str, Retriever] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
@@ -128,7 +138,9 @@ class LegMaker:
         """The leg with a recall; remembered, since its calibration costs as much as some thousand queries."""
         key = (options.recall, options.prune, options.idf)
         with self._guard:
-            made = self._budgeted.pop(key, None) or BudgetedRetriever(leg, recall=options.recall)
+            made = self._budgeted.pop(key, None)
+            if made is None:
+                made = BudgetedRetriever(leg, recall=options.recall, calibrations=self._calibrations)
             self._budgeted[key] = made
             while len(self._budgeted) > REMEMBERED_RECALLS:
                 del self._budgeted[next(iter(self._budgeted))]

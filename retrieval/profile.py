@@ -21,6 +21,7 @@ import numpy as np
 
 from twindex.indexing.errors import ConfigError
 from twindex.retrieval.base import Fusion
+from twindex.retrieval.calibration import Calibration
 from twindex.retrieval.fusion import RRF, Convex
 from twindex.retrieval.gate import Gate, query_features
 from twindex.retrieval.options import SPARSE_LEGS, SparseLegs
@@ -129,7 +130,8 @@ class Profile:
 
     ``recipe``: what is used without a gate. ``depth``: candidates of each leg, whatever the page size. ``gate``:
     picks one of ``recipes`` for each query that has a dense leg and a sparse one. ``notes``: where the profile comes
-    from; not read. ``sparse``: which sparse legs take part, None = see ``View.plan``.
+    from; not read. ``sparse``: which sparse legs take part, None = see ``View.plan``. ``calibrations``: budgets for
+    recalls of the learned leg, with their evidence.
 
     Raises:
         ConfigError: If a value is out of range, or a gate picks among recipes that are not there.
@@ -141,6 +143,7 @@ class Profile:
     recipes: tuple[Recipe, ...] = ()
     notes: str = ""
     sparse: SparseLegs | None = None
+    calibrations: tuple[Calibration, ...] = ()
 
     def __post_init__(self) -> None:
         if self.depth < 1:
@@ -170,6 +173,8 @@ class Profile:
             plain["recipes"] = [recipe.to_dict() for recipe in self.recipes]
         if self.sparse is not None:
             plain["sparse"] = self.sparse
+        if self.calibrations:
+            plain["calibrations"] = [one.to_dict() for one in self.calibrations]
         if self.notes:
             plain["notes"] = self.notes
         return plain
@@ -181,7 +186,7 @@ class Profile:
         Raises:
             ConfigError: If they are not a profile of this version, or a value is out of range.
         """
-        known = {"format", "version", "fusion", "depth", "gate", "recipes", "notes", "sparse"}
+        known = {"format", "version", "fusion", "depth", "gate", "recipes", "notes", "sparse", "calibrations"}
         if values.get("format") != FORMAT or values.get("version") != VERSION:
             raise ConfigError(
                 f"format {values.get('format')!r}, version {values.get('version')!r}",
@@ -202,6 +207,7 @@ class Profile:
             tuple(Recipe.from_dict(recipe) for recipe in values.get("recipes", ())),
             str(values.get("notes", "")),
             values.get("sparse"),
+            tuple(Calibration.from_dict(one) for one in values.get("calibrations", ())),
         )
 
     @classmethod

@@ -8,7 +8,14 @@ from typing import Final
 import typer
 
 #: Modules whose ``register`` adds commands, in the order of the help text.
-MODULES: Final = ("evaluate_beir", "evaluate_matrix", "evaluate_compare", "evaluate_expansion", "evaluate_rag")
+MODULES: Final = (
+    "evaluate_beir",
+    "evaluate_matrix",
+    "evaluate_compare",
+    "evaluate_recall",
+    "evaluate_expansion",
+    "evaluate_rag",
+)
 
 HELP: Final = "Score retrieval and answers on judged collections, compare, tune, and write reports."
 

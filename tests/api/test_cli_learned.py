@@ -58,6 +58,32 @@ def test_cut_queries_and_two_phases(twindex: Any, learned: Path) -> None:
     assert twindex(*one, "--prune", "0.9").status == 0
     assert twindex(*one, "--prune", "1.5").status == 2
     assert twindex(*one, "--idf", "index").status == 0
+
+
+def test_budgets_and_recalls(twindex: Any, learned: Path, tmp_path: Path) -> None:
+    one = ("search", learned, "honey inside the hive", "--mode", "sparse", "--sparse", "learned", "--json")
+    whole = twindex(*one).json()["hits"]
+    for option in (("--budget", "0.5"), ("--recall", "0.9")):  # a single query is answered exactly
+        assert [h["id"] for h in twindex(*one, *option).json()["hits"]] == [h["id"] for h in whole]
+    assert twindex(*one, "--budget", "0").status == 2
+    assert "at once" in twindex(*one, "--budget", "0.5", "--recall", "0.9").err
+    few = tmp_path / "few.txt"
+    few.write_text("honey\nhive\n")
+    pytest.importorskip("numba")
+    assert "2 queries to calibrate with" in twindex("eval", "recall", learned, "--queries", few).err
+    asked = tmp_path / "queries.jsonl"
+    asked.write_text('{"_id": "1", "text": "honey inside the hive"}\n' * 24)
+    profile = tmp_path / "profile.json"
+    found = twindex("eval", "recall", learned, "--queries", asked, "--recall", "0.9", "--write", profile, "--json", "-")
+    assert found.status == 0, found.err
+    assert found.json()["told_of"] == 12
+    assert found.json()["reached"] == 1.0
+    assert json.loads(profile.read_text())["calibrations"] == [found.json()]
+    assert twindex(*one, "--profile", profile, "--recall", "0.9").status == 0
+    shown = twindex("eval", "recall", learned, "--queries", asked, "-k", "3", "--profile", profile, "--write", profile)
+    assert "recall 0.95 at 3" in shown.out
+    assert len(json.loads(profile.read_text())["calibrations"]) == 2
+    assert "nowhere.txt" in twindex("eval", "recall", learned, "--queries", tmp_path / "nowhere.txt").err
     assert twindex(*one, "--idf", "mine").status == 2
 
 
