@@ -62,12 +62,12 @@ class StoreWriter:
         Raises:
             CorpusError: If metadata holds what no column can; nothing of the call is added then.
         """
-        rows = self._metadata_rows(passages)
+        rows = [self._row(number, passage) for number, passage in enumerate(passages, self._size)]
         ids = [_utf8(passage.id) for passage in passages]
         records = _json_records(passages)
         self._ids.write(b"".join(ids))
         self._records.write(b"".join(records))
-        self._rows.write(b"".join(rows))
+        self._rows.write("".join(rows).encode())
         self._id_ends.append(np.array([len(data) for data in ids], np.uint64))
         self._record_ends.append(np.array([len(data) for data in records], np.uint64))
         self._hashes.append(hash_doc_ids(passage.doc_id for passage in passages))
@@ -94,16 +94,13 @@ class StoreWriter:
         for file in (self._ids, self._records, self._rows):
             file.close()
 
-    def _metadata_rows(self, passages: Sequence[Passage]) -> list[bytes]:
-        ids = json_strings([storable(passage.id) for passage in passages])
-        titles = json_strings([storable(passage.title) for passage in passages])
-        documents = json_strings([storable(passage.doc_id) for passage in passages])
-        rest = [self._columns_of(passage) if passage.metadata else None for passage in passages]
-        return [
-            b'{"ord":%d,"id":%b,"doc_id":%b,"title":%b%b\n'
-            % (number, id_, doc_id, title, b"," + _ROW_JSON.encode(row)[1:].encode() if row else b"}")
-            for number, (id_, doc_id, title, row) in enumerate(zip(ids, documents, titles, rest), self._size)
-        ]
+    def _row(self, number: int, passage: Passage) -> str:
+        id_ = _string(storable(passage.id))
+        doc_id = id_ if passage.doc_id is passage.id else _string(storable(passage.doc_id))
+        title = _string(storable(passage.title)) if passage.title else '""'
+        fixed = f'{{"ord":{number},"id":{id_},"doc_id":{doc_id},"title":{title}'
+        row = self._columns_of(passage) if passage.metadata else None
+        return f"{fixed},{_ROW_JSON.encode(row)[1:]}\n" if row else f"{fixed}}}\n"
 
     def _columns_of(self, passage: Passage) -> dict[str, Any]:
         """Columns that the passage has beside those that all have."""
@@ -129,18 +126,20 @@ def hash_doc_ids(doc_ids: Iterable[str]) -> UInt64Array:
 
 
 def _json_records(passages: Sequence[Passage]) -> list[bytes]:
-    ids = json_strings([passage.doc_id for passage in passages])
     texts = json_strings([passage.text for passage in passages])
-    titles = json_strings([passage.title for passage in passages])
-    return [
-        b'{"doc_id":%b,"end":%d,"metadata":%b,"start":%d,"text":%b,"title":%b}'
-        % (doc_id, passage.end, _metadata(passage), passage.start, text, title)
-        for passage, doc_id, text, title in zip(passages, ids, texts, titles)
-    ]
+    return [b"%b%b%b" % (_utf8(_before(one)), text, _utf8(_behind(one))) for one, text in zip(passages, texts)]
 
 
-def _metadata(passage: Passage) -> bytes:
-    return _utf8(_METADATA_JSON.encode(dict(passage.metadata))) if passage.metadata else b"{}"
+def _before(passage: Passage) -> str:
+    """The record up to the text."""
+    metadata = _METADATA_JSON.encode(dict(passage.metadata)) if passage.metadata else "{}"
+    ids = _string(passage.doc_id)
+    return f'{{"doc_id":{ids},"end":{passage.end},"metadata":{metadata},"start":{passage.start},"text":'
+
+
+def _behind(passage: Passage) -> str:
+    """The rest of the record."""
+    return f',"title":{_string(passage.title)}}}' if passage.title else ',"title":""}'
 
 
 def json_strings(texts: list[str]) -> list[bytes]:
