@@ -29,7 +29,7 @@ _BLOCK: Final = 1024
 _BLOCK_CHARS: Final = 1 << 22
 #: Characters that an analyzer sees before it has them cut by compiled code, if numba is installed: to load that takes
 #: as long as it saves on so many.
-COMPILED_CHARS: Final = 1 << 25
+COMPILED_CHARS: Final = 1 << 24
 #: Blocks of fewer characters are cut piece by piece: the array operations take longer to set up.
 _SMALL: Final = 4096
 
