@@ -167,13 +167,13 @@ def building_section(result: Result) -> str:
         "",
         f"Median of {result['repeat']} fresh processes in turns, {result['date']}; see `bench/sparse_build.py`.",
         "",
-        "| engine | docs/s | seconds by phase |",
-        "|---|---|---|",
+        "| engine | docs/s | docs per processor second | seconds by phase |",
+        "|---|---|---|---|",
     ]
     for name, engine in result["engines"].items():
         if "reason" in engine:
-            lines.append(f"| {name} | not run: {engine['reason']} | |")
+            lines.append(f"| {name} | not run: {engine['reason']} | | |")
             continue
         phases = ", ".join(f"{phase} {seconds:.2f}" for phase, seconds in (engine["phases"] or {}).items())
-        lines.append(f"| {name} | {engine['median']:,.0f} | {phases} |")
+        lines.append(f"| {name} | {engine['median']:,.0f} | {engine['per_processor']:,.0f} | {phases} |")
     return "\n".join(lines)
