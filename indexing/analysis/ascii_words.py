@@ -132,7 +132,7 @@ def split(block: Block) -> tuple[Int64Array, Int64Array, Int64Array]:
 
 def _connect(kinds: UInt8Array) -> None:
     """Marks what stands inside a word without being a letter, digit or "_"."""
-    places = np.flatnonzero(kinds & (BETWEEN_LETTERS | BETWEEN_DIGITS))
+    places = np.flatnonzero(kinds & (BETWEEN_LETTERS | BETWEEN_DIGITS) != 0)
     around = kinds[places - 1] & kinds[places + 1] & (LETTER | DIGIT)
     kinds[places] = np.where(around * np.uint8(BETWEEN_LETTERS) & kinds[places], INNER, 0)
 
@@ -164,6 +164,8 @@ def _packed(block: Block, ends: Int64Array, sizes: Int64Array) -> PackedWords:
     """Words that end before these places, in lower case."""
     lower = block.data.translate(LOWER)
     view: UInt64Array = np.ndarray((len(lower) - 7,), ">u8", lower, 0, (1,))
-    tail = view[ends - 8].astype(np.uint64) & _LAST[np.minimum(sizes, 8)]
-    head = view[ends - 16].astype(np.uint64) & _LAST[np.maximum(sizes - 8, 0)]
+    tail = view[ends - 8].astype(np.uint64) & _LAST.take(np.minimum(sizes, 8))
+    head = np.zeros(len(ends), np.uint64)
+    long = np.flatnonzero(sizes > 8)
+    head[long] = view[ends[long] - 16].astype(np.uint64) & _LAST.take(sizes[long] - 8)
     return PackedWords(head, tail)

@@ -34,6 +34,18 @@ class Vocabulary:
             self.terms.append(term)
         return number
 
+    def add_all(self, terms: Iterable[str]) -> list[int]:
+        """The ids of the terms, new or known."""
+        ids, known = self.ids, self.ids.get
+        out = []
+        for term in terms:
+            number = known(term)
+            if number is None:
+                number = ids[term] = len(ids)
+                self.terms.append(term)
+            out.append(number)
+        return out
+
 
 @dataclass(frozen=True, slots=True)
 class TermBatch:

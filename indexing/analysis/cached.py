@@ -11,7 +11,8 @@ from typing import Final, Generic, TypeVar
 
 import numpy as np
 
-from twindex.indexing.analysis.ascii_words import Block, Tokens, tokens
+from twindex.indexing.analysis import ascii_words
+from twindex.indexing.analysis.ascii_words import Block, Tokens
 from twindex.indexing.analysis.base import TermBatch, Vocabulary
 from twindex.indexing.analysis.packed import PackedWords
 from twindex.indexing.analysis.word_table import MOST, WordTable
@@ -27,6 +28,8 @@ LONGEST: Final = 40
 #: Texts that are taken from the caller's iterable at a time, and characters after which a block is closed early.
 _BLOCK: Final = 1024
 _BLOCK_CHARS: Final = 1 << 22
+#: Texts that are cut into words at once, so that the arrays for it stay in a processor's cache.
+_AT_ONCE: Final = 256
 #: Characters that an analyzer sees before it has them cut by compiled code, if numba is installed: to load that takes
 #: as long as it saves on so many.
 COMPILED_CHARS: Final = 1 << 24
@@ -102,14 +105,14 @@ class CachedAnalyzer(ABC):
         New terms are numbered as they occur; within a block of many texts, those of ASCII words come first.
         Shapes: see TermBatch.
         """
-        parts = []
+        parts: list[TermBatch] = []
         for block in _blocks(iter(texts)):
             with self._lock:
                 self._use(vocabulary)
                 chars = sum(map(len, block))
                 self._chars += chars
                 many = self.by_word and chars >= _SMALL
-                parts.append(self._by_word(block, vocabulary) if many else self._by_piece(block))
+                parts += self._by_word(block, vocabulary) if many else [self._by_piece(block)]
         ids = np.concatenate([np.empty(0, np.int32), *(part.ids for part in parts)])
         sizes = np.concatenate([np.zeros(1, np.int64), *(np.diff(part.offsets) for part in parts)])
         return TermBatch(ids, np.cumsum(sizes))
@@ -122,14 +125,18 @@ class CachedAnalyzer(ABC):
             offsets.append(len(ids))
         return TermBatch(np.array(ids, np.int32), np.array(offsets, np.int64))
 
-    def _by_word(self, texts: list[str], vocabulary: Vocabulary) -> TermBatch:
+    def _by_word(self, texts: list[str], vocabulary: Vocabulary) -> list[TermBatch]:
         """Looks up each distinct word, and each special, once."""
         table = self._table
         if len(table) > MOST:
             table.clear()
-        known, block = len(table), Block.of(texts)
-        found = self._tokens(block, table)
+        known = len(table)
+        blocks = [Block.of(texts[start : start + _AT_ONCE]) for start in range(0, len(texts), _AT_ONCE)]
+        found = [self._tokens(block, table) for block in blocks]
         table.numbers[known : len(table)] = self._new_numbers(table.words(known), vocabulary)
+        return [self._batch(block, tokens, table) for block, tokens in zip(blocks, found)]
+
+    def _batch(self, block: Block, found: Tokens, table: WordTable) -> TermBatch:
         numbers = table.numbers[found.rows]
         sizes = (numbers >= 0).astype(np.int64)
         special = [self._numbers[block.text(start, end)] for _, start, end in found.specials.tolist()]
@@ -144,7 +151,7 @@ class CachedAnalyzer(ABC):
 
     def _tokens(self, block: Block, table: WordTable) -> Tokens:
         if self._chars < COMPILED_CHARS or not available("numba"):
-            return tokens(block, table)
+            return ascii_words.tokens(block, table)
         from twindex.indexing.analysis import kernels_words
 
         return kernels_words.tokens(block, table)
@@ -152,7 +159,7 @@ class CachedAnalyzer(ABC):
     def _new_numbers(self, words: PackedWords, vocabulary: Vocabulary) -> Int32Array:
         terms, has = self.short_terms(words)
         numbers = np.full(len(words), _NO_TERM, np.int32)
-        numbers[has] = [vocabulary.add(term) for term in terms[has].texts()]
+        numbers[has] = vocabulary.add_all(terms[has].texts())
         return numbers
 
     def _use(self, vocabulary: Vocabulary) -> None:

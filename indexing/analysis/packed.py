@@ -46,8 +46,8 @@ class PackedWords:
         """Words whose first letter stands in the highest byte of ``first``, with zeros behind their last one."""
         return cls(*_right(first, second, PACKED - sizes))
 
-    def __getitem__(self, rows: BoolArray | Int64Array) -> PackedWords:
-        """Some of the words: bool[n], or int64[m]."""
+    def __getitem__(self, rows: BoolArray | Int64Array | slice) -> PackedWords:
+        """Some of the words: bool[n], int64[m], or a slice."""
         return PackedWords(self.head[rows], self.tail[rows])
 
     def letters(self) -> UInt8Array:

@@ -1,7 +1,7 @@
 """Numbers of short words that were met before, found for thousands of them in one array operation.
 
 A hash table with open addressing in plain arrays, which compiled code shares: ``slots`` holds the row of a word or -1,
-a word is looked for from its own slot on, and no more than half of the slots are taken.
+a word is looked for from its own slot on, and no more than a quarter of the slots are taken.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ import numpy as np
 from twindex.indexing.analysis.packed import PackedWords
 from twindex.indexing.types import Int32Array, Int64Array, UInt64Array
 
-#: Words that are kept; beyond it the table starts anew. Units: 36 bytes each, at most.
+#: Words that are kept; beyond it the table starts anew. Units: 36 to 72 bytes each.
 MOST: Final = 1 << 19
-#: Slots of an empty table.
-_LEAST: Final = 1 << 16
+#: Words that an empty table has room for, and slots a word: with fewer, more words are found at their second place.
+_LEAST: Final = 1 << 15
+_SLOTS: Final = 4
+#: Words that an empty table takes first.
+_PART: Final = 1 << 14
 _EMPTY: Final = -1
 #: Odd numbers with bits all over: the first 64 bits of the golden ratio and of the square root of 3, less their
 #: integer parts. The upper bits of a word times these depend on all of its letters.
@@ -37,10 +40,10 @@ class WordTable:
     def clear(self) -> None:
         """Forgets all words."""
         self.size = 0
-        self.head: UInt64Array = np.empty(_LEAST // 2, np.uint64)
-        self.tail: UInt64Array = np.empty(_LEAST // 2, np.uint64)
-        self.numbers: Int32Array = np.empty(_LEAST // 2, np.int32)
-        self.slots: Int32Array = np.full(_LEAST, _EMPTY, np.int32)
+        self.head: UInt64Array = np.empty(_LEAST, np.uint64)
+        self.tail: UInt64Array = np.empty(_LEAST, np.uint64)
+        self.numbers: Int32Array = np.empty(_LEAST, np.int32)
+        self.slots: Int32Array = np.full(_SLOTS * _LEAST, _EMPTY, np.int32)
 
     @property
     def room(self) -> int:
@@ -58,6 +61,8 @@ class WordTable:
 
     def rows(self, words: PackedWords) -> Int32Array:
         """The row of each word, in which those that were unknown are by now: int32[n]. New rows have no number yet."""
+        if not len(self) and len(words) > _PART:  # what is frequent is known after the first part, and not sorted
+            return np.concatenate([self.rows(words[:_PART]), self.rows(words[_PART:])])
         rows = self._find(words)
         unknown = np.flatnonzero(rows == _EMPTY)
         if len(unknown):
@@ -74,7 +79,7 @@ class WordTable:
             size *= 2
         self.head, self.tail = np.resize(self.head, size), np.resize(self.tail, size)
         self.numbers = np.resize(self.numbers, size)
-        self.slots = np.full(2 * size, _EMPTY, np.int32)
+        self.slots = np.full(_SLOTS * size, _EMPTY, np.int32)
         self._enter(np.arange(self.size, dtype=np.int32))
 
     def _add(self, words: PackedWords) -> Int32Array:
@@ -88,8 +93,9 @@ class WordTable:
 
     def _find(self, words: PackedWords) -> Int32Array:
         places = self._places(words)
-        rows = self.slots[places]
-        unsure = np.flatnonzero((rows >= 0) & ((self.tail[rows] != words.tail) | (self.head[rows] != words.head)))
+        rows = self.slots.take(places)
+        other = (self.tail.take(rows) != words.tail) | (self.head.take(rows) != words.head)
+        unsure = np.flatnonzero((rows >= 0) & other)
         places = places[unsure]
         while len(unsure):  # another word has the place: the next one is looked at
             places = places + 1 & len(self.slots) - 1
