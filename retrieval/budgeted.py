@@ -15,9 +15,10 @@ import numpy as np
 
 from twindex.indexing.errors import QueryError
 from twindex.retrieval.calibration import ENOUGH, Asked, Calibration, calibrate, check_recall
+from twindex.retrieval.fast_arrays import Masks
 from twindex.retrieval.fast_choice import edges
 from twindex.retrieval.impact import ImpactRetriever
-from twindex.retrieval.types import Explanation, Query, Run
+from twindex.retrieval.types import Explanation, Query, Run, check_k
 from twindex.retrieval.within import Budget
 
 #: Questions that are made of passages, and the words of each.
@@ -65,6 +66,19 @@ class BudgetedRetriever:
             QueryError: If k is negative.
         """
         return self.inner.retrieve(queries, k, self.budget)
+
+    def proven(self, query: Query, k: int) -> bool:
+        """Whether the answer within the budget is the exact one for sure: no bound of what was not read reaches it.
+
+        Raises:
+            QueryError: If k is negative.
+        """
+        ids, weights = self.inner.terms(query.text)
+        allowed = self.inner.snapshot.allowed(query.filter)
+        masks = None if allowed is None else Masks(allowed[None, :], np.zeros(1, np.int64))
+        kept = min(check_k(k), self.inner.snapshot.size)
+        hits = self.inner.fast.search(ids, edges([ids]), kept, weights=weights, budget=self.budget(kept), masks=masks)
+        return bool(hits.proven[0])
 
     def budget(self, k: int) -> Budget:
         """What queries for k hits may touch."""

@@ -24,7 +24,7 @@ from twindex.retrieval.within import WHOLE, Budget
 
 #: The least budget that is tried, in postings, and by how much the next is larger.
 LEAST: Final = 1_000
-STEP: Final = math.sqrt(2)
+STEP: Final = 2**0.25
 #: How far an index may grow or shrink until a calibration is made anew.
 DRIFT: Final = 0.1
 #: Queries that a calibration needs.
@@ -111,7 +111,7 @@ def calibrate(index: FastIndex, asked: Asked, k: int, recall: float) -> Calibrat
     Raises:
         QueryError: If the recall is out of range or there are too few queries.
 
-    Cost: each query is answered about ten times.
+    Cost: each query is answered about twenty times.
     """
     check_recall(recall)
     if len(asked.ends) - 1 < ENOUGH:

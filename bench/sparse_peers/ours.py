@@ -81,7 +81,7 @@ class TwindexApproximate(Twindex):
     kinds = ("impact",)
     exact = False
     keep = ""
-    variants = tuple(str(int(2_000 * 2 ** (step / 2))) for step in range(14))
+    variants = tuple(str(int(4_000 * 2 ** (step / 4))) for step in range(18))
     note = "postings that a query may touch, half of them in lists, half as terms of documents"
 
     def use(self, variant: str) -> None:

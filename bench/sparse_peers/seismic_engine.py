@@ -21,7 +21,11 @@ class Seismic(Engine):
     kinds = ("impact",)
     exact = False
     formula = None
-    variants = tuple(f"cut={cut} heap={heap}" for cut in (3, 5, 8, 12, 20, 40) for heap in (0.7, 0.8, 0.9, 1.0))
+    variants = tuple(
+        f"cut={cut} heap={heap}"
+        for cut in (3, 4, 5, 6, 8, 12, 20, 40)
+        for heap in (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
+    )
     note = "n_postings 1000 (its default, 3500, is meant for 8.8M documents); the rest as by default"
 
     def build(self, corpus: Corpus, folder: Path) -> None:

@@ -139,6 +139,27 @@ def test_a_bar_compares_with_the_better_peer() -> None:
     assert next(v for name, v in found.items() if "two threads" in name).met is True
 
 
+def test_an_approximate_engine_must_find_enough() -> None:
+    from sparse_bars import verdicts
+
+    result = _result("idf-1m", **{"twindex-95": 300.0, "seismic": 200.0})
+    for engine, share in (("twindex-95", 0.951), ("seismic", 0.97)):
+        result["engines"][engine]["check"] = {"10": {"kind": "recall", "value": share}}
+    bars = [v for v in verdicts([result], []) if "95 % recall, idf-1m" in v.bar]
+    assert [v.met for v in bars] == [True, True]
+    assert "1.50x (300 to seismic's 200 QPS), recall 0.951 to 0.970" in bars[0].measured
+    result["engines"]["twindex-95"]["check"]["10"]["value"] = 0.949
+    assert [v.met for v in verdicts([result], []) if "95 % recall, idf-1m" in v.bar] == [False, False]
+
+
+def test_recall_must_be_more_than_luck() -> None:
+    from sparse_worker import surely
+
+    assert surely(np.ones(100)) == 1.0
+    mixed = np.tile([1.0, 0.9], 50)
+    assert 0.94 < surely(mixed) < 0.95 < surely(np.tile(mixed, 100)) + 0.001
+
+
 def test_what_was_not_measured_is_not_met() -> None:
     from sparse_bars import verdicts
 

@@ -58,6 +58,10 @@ def test_answers_are_a_part_of_the_exact_ones(index: Path) -> None:
             for query, got, all_ in zip(asked, some, whole, strict=True):
                 true = dict(zip(all_.ords.tolist(), all_.scores.tolist(), strict=True))
                 assert all(true[o] == s for o, s in zip(got.ords.tolist(), got.scores.tolist(), strict=True)), query
+                if BudgetedRetriever(exact, share=share).proven(query, 10):
+                    assert got.ords.tolist() == all_.ords[:10].tolist()
+        assert all(BudgetedRetriever(exact, share=1.0).proven(query, 10) for query in asked)
+        assert not BudgetedRetriever(exact, share=0.01).proven(asked[0], 10)
         most = BudgetedRetriever(exact, share=1.0).retrieve(asked, 10)
         assert [one.ords.tolist() for one in most] == [one.ords[:10].tolist() for one in whole]
 
