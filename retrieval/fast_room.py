@@ -10,11 +10,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from twindex.indexing.types import Int64Array
+from twindex.retrieval import image
 
 #: Documents of a window of the exhaustive strategy: their float32 sums fill half of a usual second-level cache.
 WINDOW: Final = 66_048
-#: Documents of a block of the scan: their 16-bit sums fill an eighth of a usual second-level cache.
-BLOCK: Final = 32_768
 #: Documents that are folded into one; see ``kernels.py``.
 LANES: Final = 16
 #: Workplaces that are kept for the next queries at most, and hits times terms of the largest such.
@@ -92,7 +91,7 @@ class Workplaces:
         k, terms = max(16, 1 << (k - 1).bit_length()), max(64, 1 << (terms - 1).bit_length())
         span = _rounded(min(self._size, WINDOW))
         table = kernels().table
-        room = table.make_room(terms, k, self._size, BLOCK, span)
+        room = table.make_room(terms, k, self._size, image.BLOCK, span)
         return Workplace(k, terms, room, table.room_table(room))
 
 

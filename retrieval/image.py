@@ -26,8 +26,20 @@ ROW_BYTES: Final = 64 << 20
 ROW_FACTOR: Final = 2
 #: Up to so many postings contributions are computed beforehand, at 4 bytes each.
 BAKED_POSTINGS: Final = 1 << 27
+#: Documents of sets whose frequent terms have rows of contributions, for terms in more than one of WIDE_SHARE of the
+#: documents, and bytes for these at most: in small sets adding a row from cache is quicker than so many postings.
+WIDE_SIZE: Final = 1 << 15
+WIDE_SHARE: Final = 8
+WIDE_BYTES: Final = 8 << 20
+#: Documents of a block of the scan: their 16-bit sums fill an eighth of a usual second-level cache.
+BLOCK: Final = 32_768
+#: Lists know where each block begins if they have so many postings a block.
+SKIP_POSTINGS: Final = 8
 #: Numbers of hits for which each term's k-th greatest value is kept.
 RANKS: Final = (10, 100, 1000)
+
+#: No rows of contributions.
+NO_WIDE: Final = (np.empty(0, np.int64), np.empty((0, 0), np.float32))
 
 
 class Terms(NamedTuple):
@@ -60,12 +72,15 @@ class Lists(NamedTuple):
     ``levels`` the greatest value of a level. Of BM25 alone: ``tfs``, those of 255 and more in ``big_tf`` with their
     posting numbers in ``big_at``; a code of each document's length and the ``bm25.saturation`` of each code in
     ``table``; ``bm25.offset`` in ``first``; the frequency that a code and a value belong to, 0 = several do, in
-    ``inverse``; contributions computed beforehand, or nothing, in ``baked``.
+    ``inverse``; contributions computed beforehand, or nothing, in ``baked``, and for the most frequent terms of small
+    sets once more by document in ``wide``, whose row is ``wide_of``, -1 = none. ``skips``: where each block of BLOCK
+    documents begins in a list without a row, counted from its first posting; ``skip_of`` says which line, -1 = none.
 
     Shapes: ``ptr`` int64[T + 1], ``docs`` uint32[P], ``values`` uint8[P], ``rows`` uint8[size, R] with ``nibbles``
     uint8[R, S] and ``levels`` uint8[R, 16]; where the processor cannot use those they are empty and ``rows`` uint8[R,
     size]; ``tfs`` uint8[P], ``big_at``, ``big_tf`` uint64[B], ``codes`` uint32[size], ``table`` float32[codes],
-    ``inverse`` uint8[codes, 256], ``baked`` float32[P] or float32[0].
+    ``inverse`` uint8[codes, 256], ``baked`` float32[P] or float32[0], ``wide_of`` int64[T] and ``wide`` float32[W,
+    size], or nothing; ``skip_of`` int64[T] and ``skips`` uint32[S, blocks + 1].
     """
 
     ptr: Int64Array
@@ -82,6 +97,10 @@ class Lists(NamedTuple):
     first: np.float32
     inverse: UInt8Array
     baked: Float32Array
+    wide_of: Int64Array
+    wide: Float32Array
+    skip_of: Int64Array
+    skips: UInt32Array
     impact: bool
     size: int
 
@@ -183,10 +202,35 @@ def bm25_image(
     inverse = np.zeros((len(table), 256), np.uint8)
     kernels.invert(table, offset(config), ratio, norm, inverse)
     row_of, rows, greatest, kth = summary(ptr, docs, values, len(lengths), kernels)
-    lists = Lists(ptr, docs, values, rows.rows, rows.nibbles, rows.levels, *parts, inverse, baked, False, len(lengths))
+    skips = skips_of(ptr, docs, row_of, len(lengths), kernels)
+    lists = Lists(ptr, docs, values, *rows, *parts, inverse, baked, *NO_WIDE, *skips, False, len(lengths))
     if len(baked):
         kernels.bake(frozen(lists), weights, bonuses, baked)
+        wide_of, wide = wide_rows(ptr, docs, baked, len(lengths))
+        lists = lists._replace(wide_of=wide_of, wide=wide)
     return Image(frozen(lists), row_of, greatest, kth, norm, idf)
+
+
+def wide_rows(ptr: Int64Array, docs: UInt32Array, baked: Float32Array, size: int) -> tuple[Int64Array, Float32Array]:
+    """Row of each term or -1, and the rows; nothing for sets that are not small.
+
+    Args:
+        ptr: First posting of each term.
+        docs: Ordinals.
+        baked: Contributions.
+        size: Ordinals, deleted ones included.
+    """
+    if size > WIDE_SIZE:
+        return NO_WIDE
+    df = np.diff(ptr)
+    frequent = np.flatnonzero(df * WIDE_SHARE > size)
+    frequent = np.sort(frequent[np.argsort(-df[frequent], kind="stable")][: WIDE_BYTES // max(4 * size, 1)])
+    wide_of = np.full(len(df), -1, np.int64)
+    wide_of[frequent] = np.arange(len(frequent))
+    wide = np.zeros((len(frequent), size), np.float32)
+    for row, term in zip(wide, frequent, strict=True):
+        row[docs[ptr[term] : ptr[term + 1]]] = baked[ptr[term] : ptr[term + 1]]
+    return wide_of, wide
 
 
 def impact_image(ptr: Int64Array, docs: UInt32Array, values: UInt8Array, *, size: int, kernels: ModuleType) -> Image:
@@ -204,8 +248,8 @@ def impact_image(ptr: Int64Array, docs: UInt32Array, values: UInt8Array, *, size
     row_of, rows, greatest, kth = summary(ptr, docs, values, size, kernels)
     byte, wide, real = np.empty(0, np.uint8), np.empty(0, np.uint64), np.empty(0, np.float32)
     codes, inverse = np.empty(0, np.uint32), np.empty((0, 256), np.uint8)
-    first = np.float32(1)
-    lists = Lists(ptr, docs, values, *rows, byte, wide, wide, codes, real, first, inverse, real, True, size)
+    alone = (byte, wide, wide, codes, real, np.float32(1), inverse, real, *NO_WIDE)
+    lists = Lists(ptr, docs, values, *rows, *alone, *skips_of(ptr, docs, row_of, size, kernels), True, size)
     return Image(frozen(lists), row_of, greatest, kth, 255.0, np.ones(len(ptr) - 1, np.float32))
 
 
@@ -234,6 +278,29 @@ def summary(
     nibbles, levels = kernels.levelled(rows)
     by_document = np.ascontiguousarray(rows.T) if nibbles.size else rows
     return row_of, Rows(by_document, nibbles, levels), greatest, kth
+
+
+def skips_of(
+    ptr: Int64Array, docs: UInt32Array, row_of: Int64Array, size: int, kernels: ModuleType
+) -> tuple[Int64Array, UInt32Array]:
+    """Line of each term or -1, and where each block begins in its list; see :class:`Lists`.
+
+    Args:
+        ptr: First posting of each term.
+        docs: Ordinals.
+        row_of: Row of each term, or -1.
+        size: Ordinals, deleted ones included.
+        kernels: ``kernels_image``.
+    """
+    blocks = -(-size // BLOCK)
+    long = (
+        np.flatnonzero((row_of < 0) & (np.diff(ptr) >= SKIP_POSTINGS * blocks)) if blocks > 1 else np.empty(0, np.int64)
+    )
+    skip_of = np.full(len(row_of), -1, np.int64)
+    skip_of[long] = np.arange(len(long))
+    skips = np.zeros((len(long), blocks + 1), np.uint32)
+    kernels.mark_blocks(ptr, docs, long, BLOCK, skips)
+    return skip_of, skips
 
 
 def _codes(lengths: UInt32Array, config: BM25, average: float) -> tuple[UInt32Array, Float32Array]:

@@ -17,6 +17,8 @@ from typing import Any, Final, TypeAlias, TypeVar
 import numpy as np
 
 from twindex.indexing.compiled import Stamp, compiled, stamp_of
+from twindex.retrieval.image import WIDE_SHARE
+from twindex.retrieval.kernels_memory import fetch
 
 F = TypeVar("F", bound=Callable[..., Any])
 #: Numba finds the types at the call: arrays, tuples of arrays, numbers.
@@ -45,8 +47,8 @@ LANES: Final = 16
 #: Safety of bounds against float32 rounding: relative, far above what a sum of 1,000 terms can lose.
 MARGIN: Final = 1e-4
 LAST: Final = (1 << 31) - 1
-#: Steps towards the k-th greatest value: float32 numbers of one binary order are told apart to a 250th.
-HALVINGS: Final = 16
+#: Steps towards the k-th greatest value; a few more would let fewer candidates through than they cost.
+HALVINGS: Final = 11
 
 
 @jit
@@ -172,11 +174,22 @@ def _add_impacts(docs: A, values: A, weight: A, base: A, sums: A) -> None:
 
 
 @jit
+def _add_row(row: A, scale: A, sums: A) -> None:
+    for i in range(row.size):
+        sums[i] += scale * row[i]
+
+
+@jit
 def accumulate(query: A, cursors: A, base: A, limit: A, lists: A, sums: A) -> None:
     """Add all contributions to documents in [base, limit), term by term; moves the cursors there."""
     docs, baked = lists.docs, lists.baked
     for a in range(query.ids.size):
         p, end = cursors[a], lists.ptr[query.ids[a] + 1]
+        if query.scales[a] > 0 and lists.wide.size and (end - p) * WIDE_SHARE > lists.size:
+            row = lists.wide_of[query.ids[a]]
+            if row >= 0:
+                _add_row(lists.wide[row, base:limit], query.scales[a], sums)
+                continue
         if limit < lists.size:
             end = first_at(docs, p, end, limit)
         cursors[a] = end
@@ -268,15 +281,14 @@ def collect(bits: A, base: A, mask: A, k: A, keys: A, n: A, least: A, tops: A) -
 
 
 @jit
-def floor_of(query: A, plan: A) -> A:
+def floor_of(ids: A, weights: A, kth: A, norm: A, exactly: A) -> A:
     """A score that k documents exceed, known from single terms; 0 if none is."""
     floor = 0.0
-    for a in range(query.ids.size):
-        kth = np.int64(plan.kth[query.ids[a]])
-        if kth > 0:
-            sure = np.float64(query.weights[a]) * plan.norm / 255.0 * (kth - 1 + plan.exactly)
-            floor = max(floor, sure * (1 - 3 * MARGIN))
-    return np.float32(floor)
+    for a in range(ids.size):
+        value = np.int64(kth[ids[a]])
+        if value > 0:
+            floor = max(floor, np.float64(weights[a]) * (value - 1 + exactly))
+    return np.float32(floor * norm / 255.0 * (1 - 3 * MARGIN))
 
 
 @jit
@@ -287,10 +299,14 @@ def exhaustive(query: A, lists: A, plan: A, mask: A, k: A, room: A) -> A:
     """
     size, span = lists.size, room.exact.size
     for a in range(query.ids.size):
-        room.cursors[a] = lists.ptr[query.ids[a]]
+        p = lists.ptr[query.ids[a]]
+        room.cursors[a] = p
+        fetch(lists.docs.ctypes.data + 4 * p)
+        fetch(lists.baked.ctypes.data + 4 * p)
     n, least = 0, np.int64(0)
     if mask.size == 0:
-        least = np.int64(np.float32(floor_of(query, plan)).view(np.int32)) << 32
+        floor = floor_of(query.ids, query.weights, plan.kth, plan.norm, plan.exactly)
+        least = np.int64(floor.view(np.int32)) << 32
     for base in range(0, size, span):
         accumulate(query, room.cursors, base, min(base + span, size), lists, room.exact)
         n, least = collect(room.bits, base, mask, k, room.keys, n, least, room.peak_bits)

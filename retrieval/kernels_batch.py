@@ -70,7 +70,7 @@ def bound(ids: A, weights: A, idf: A, impact: A, factors: A, room: A) -> A:
 
 
 @jit
-def estimate_of(query: A, lists: A, plan: A, k: A, passing: A, costs: A) -> A:
+def estimate_of(ids: A, ptr: A, row_of: A, size: A, k: A, passing: A, costs: A) -> A:
     """Postings, rows, and nanoseconds of the exhaustive strategy and the scan; ``costs`` is ``fast_plan.COSTS``.
 
     ``passing``: share of the documents that pass the filter.
@@ -78,23 +78,37 @@ def estimate_of(query: A, lists: A, plan: A, k: A, passing: A, costs: A) -> A:
     posting, sum_exact, sum_bound, row_byte = costs[0], costs[1], costs[2], costs[3]
     per_term, candidate, excess, longest = costs[4], costs[5], costs[6], costs[7]
     postings, rows, in_lists = 0, 0, 0
-    for a in range(query.ids.size):
-        t = query.ids[a]
-        df = lists.ptr[t + 1] - lists.ptr[t]
+    for t in ids:
+        df = ptr[t + 1] - ptr[t]
         postings += df
-        if plan.row_of[t] >= 0:
+        if row_of[t] >= 0:
             rows += 1
         else:
             in_lists += df
-    size = np.float64(lists.size)
-    wanted = min(k / max(passing, 1e-9), size)
+    wanted = min(k / max(passing, 1e-9), np.float64(size))
     candidates = excess * wanted * (1 + np.log(size / max(wanted, 1.0)))
     scanning = posting * in_lists + row_byte * size * rows + sum_bound * size
     scanning += candidate * min(candidates, np.float64(postings))
-    scanning += per_term * min(1.2 * k, np.float64(postings)) * query.ids.size
-    if query.ids.size > longest:
+    scanning += per_term * min(1.2 * k, np.float64(postings)) * ids.size
+    if ids.size > longest:
         scanning = np.inf
     return postings, rows, posting * postings + sum_exact * size, scanning
+
+
+@jit
+def _scanning_wins(ids: A, ptr: A, row_of: A, size: A, k: A, passing: A, costs: A) -> A:
+    """Whether :func:`estimate_of` says so; without it where the hits alone cost the scan more than all else would.
+
+    Arrays one by one: to hand over a tuple of them would take longer than to count.
+    """
+    postings = 0
+    for t in ids:
+        postings += ptr[t + 1] - ptr[t]
+    hits = costs[5] * min(costs[6] * min(k, size), postings) + costs[4] * min(1.2 * k, postings) * ids.size
+    if costs[0] * postings + costs[1] * size <= hits + costs[2] * size:
+        return False
+    _, _, all_ns, scan_ns = estimate_of(ids, ptr, row_of, size, k, passing, costs)
+    return scan_ns < all_ns
 
 
 @jit
@@ -102,7 +116,7 @@ def estimate(ids: A, weights: A, k: A, table: A, plan_table: A, room_table: A, s
     """:func:`estimate_of` of one query without a filter, and 0 or why it is refused."""
     lists, plan = lists_of(table, sizes, factors), plan_of(plan_table, sizes, factors)
     query, refused = bound(ids, weights, idf_of(plan_table), lists.impact, factors, room_of(room_table))
-    return estimate_of(query, lists, plan, k, 1.0, costs), refused
+    return estimate_of(query.ids, lists.ptr, plan.row_of, lists.size, k, 1.0, costs), refused
 
 
 @jit
@@ -131,8 +145,7 @@ def answer(
         scanned = given > 0
         if given < 0:
             share = passing[mask_of[q]] if filtered else 1.0
-            _, _, all_ns, scan_ns = estimate_of(query, lists, plan, k, share, costs)
-            scanned = scan_ns < all_ns
+            scanned = _scanning_wins(query.ids, lists.ptr, plan.row_of, lists.size, k, share, costs)
         n = scan(query, lists, plan, mask, k, room) if scanned else exhaustive(query, lists, plan, mask, k, room)
         write_hits(room.keys[:n], ords[q], scores[q])
         counts[q], flags[0, q], flags[1, q] = n, True, scanned

@@ -74,9 +74,10 @@ def _bind_row(i: A, row: A, greatest: A, factor: A, levels: A, state: A, rows: A
 def bind(query: A, plan: A, image: A, filtered: A, room: A) -> A:
     """Put a query's terms into lists and rows, rows by falling bound, start the threshold; returns the unit.
 
-    ``lists``: int64[2, terms]: factor, posting behind the last. ``slots``: each term's list. ``starts``: int64[blocks
-    + 1, lists]: first posting of each list in each block; only the first line is written. ``rows``: int64[3, terms]:
-    number of the row, factor, greatest bound. ``rest``: sum of the bounds from a row on.
+    ``lists``: int64[4, terms]: factor, first posting, the one behind the last, line of ``image.skips``. ``slots``: each
+    term's list. ``starts``: int64[blocks + 1, lists]: first posting of each list in each block; only the first line is
+    written. ``rows``: int64[3, terms]: number of the row, factor, greatest bound. ``rest``: sum of the bounds from a
+    row on.
     """
     state, lists, rows, rest = room.state, room.lists, room.rows, room.rest
     n = _order(query, plan, rows, room.row_bounds)
@@ -96,7 +97,8 @@ def bind(query: A, plan: A, image: A, filtered: A, room: A) -> A:
             state[THRESHOLD] = max(state[THRESHOLD], sure)
         if plan.row_of[t] < 0:
             i = state[N_LISTS]
-            lists[0, i], lists[1, i], room.slots[a] = room.factors[a], image.ptr[t + 1], i
+            lists[0, i], lists[1, i], lists[2, i] = room.factors[a], image.ptr[t], image.ptr[t + 1]
+            lists[3, i], room.slots[a] = image.skip_of[t], i
             room.starts[0, i] = image.ptr[t]
             state[N_LISTS] += 1
     for i in range(n):

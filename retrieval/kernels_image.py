@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from twindex.indexing.types import UInt8Array
-from twindex.retrieval.kernels import A, contribution, jit, term_frequency
+from twindex.retrieval.kernels import A, contribution, first_at, jit, term_frequency
 from twindex.retrieval.kernels_strips import GROUP, STRIP, able
 
 
@@ -80,6 +80,17 @@ def summarise(ptr: A, values: A, row_of: A, docs: A, ranks: A, rows: A, greatest
                 if seen < ranks[i] <= seen + counts[v]:
                     kth[i, t] = v
             seen += counts[v]
+
+
+@jit
+def mark_blocks(ptr: A, docs: A, terms: A, block: A, out: A) -> None:
+    """Where each block of documents begins in the lists of these terms, from the first posting of each."""
+    for i in range(terms.size):
+        first, last = ptr[terms[i]], ptr[terms[i] + 1]
+        at = first
+        for number in range(1, out.shape[1]):
+            at = first_at(docs, at, last, number * block)
+            out[i, number] = at - first
 
 
 def levelled(rows: UInt8Array) -> tuple[UInt8Array, UInt8Array]:

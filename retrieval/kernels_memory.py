@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from twindex.indexing.optional import load
-from twindex.retrieval.kernels import A
 
 _numba = load("numba", purpose="compiled sparse search")
 _extending = load("numba.extending", purpose="compiled sparse search")
@@ -28,10 +27,10 @@ def write_fetch(builder: Any, address: Any) -> None:
 
 
 @_extending.intrinsic  # type: ignore[untyped-decorator]
-def fetch(context: A, address: A) -> A:
+def fetch(context: Any, address: Any) -> Any:
     """Bring the line of the cache with this address closer, without waiting for it; any address will do."""
 
-    def emit(codegen: A, builder: A, signature: A, arguments: A) -> A:
+    def emit(codegen: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         write_fetch(builder, arguments[0])
         return codegen.get_dummy_value()
 

@@ -61,17 +61,20 @@ def _fetch_next(docs: A, values: A, end: A, count: A) -> None:
 
 
 @jit
-def _scatter_all(docs: A, values: A, lists: A, here: A, after: A, base: A, limit: A, count: A, sums: A) -> A:
-    """Add all lists' postings of the block, note where the next block starts; returns how many there were."""
-    touched = 0
+def _scatter_all(image: A, lists: A, number: A, count: A, starts: A, sums: A) -> A:
+    """Add all lists' postings of a block, note where the next block starts; returns how many there were."""
+    touched, base = 0, number * sums.size
     for s in range(count):
-        p = here[s]
-        end = first_at(docs, p, lists[1, s], limit)
-        after[s] = end
+        p = starts[number, s]
+        if lists[3, s] >= 0:
+            end = lists[1, s] + image.skips[lists[3, s], number + 1]
+        else:
+            end = first_at(image.docs, p, lists[2, s], min(base + sums.size, image.size))
+        starts[number + 1, s] = end
         if end > p:
-            _scatter(docs[p:end], values[p:end], lists[0, s], base, sums)
+            _scatter(image.docs[p:end], image.values[p:end], lists[0, s], base, sums)
             touched += end - p
-            _fetch_next(docs, values, end, end - p)
+            _fetch_next(image.docs, image.values, end, end - p)
     return touched
 
 
@@ -297,8 +300,7 @@ def _blocks(image: A, mask: A, heap: A, room: A) -> A:
         if found.size - state[FOUND] < block:
             found, bounds = _grow(found, bounds, state, block)
         before = state[TRIED]
-        here, after = starts[number], starts[number + 1]
-        touched = _scatter_all(image.docs, image.values, room.lists, here, after, base, limit, state[N_LISTS], sums)
+        touched = _scatter_all(image, room.lists, number, state[N_LISTS], starts, sums)
         used = 0
         while used < state[N_ROWS] and rest[used] > share * state[THRESHOLD]:
             used += 1

@@ -35,7 +35,7 @@ class Room(NamedTuple):
     Of the query: ``ids``, ``weights``, ``bonuses``, ``scales`` as in ``image.Terms``, ``boosts`` int64[T]. Of both
     strategies: ``keys`` int64[2k + 4 LANES]. Of the scan: ``sums`` uint16[block], zeros between queries; ``tops``
     uint16[block / STRIPS + 16]; ``hits`` int32[block / GROUP]; ``heap`` int32[k]; ``state`` int64[7]; ``lists``
-    int64[2, T]; ``rows`` int64[3, T]; ``row_bounds`` float64[T]; ``tables`` uint8[T, 32]; ``places``, ``factors``
+    int64[4, T]; ``rows`` int64[3, T]; ``row_bounds`` float64[T]; ``tables`` uint8[T, 32]; ``places``, ``factors``
     int64[T]; ``rest`` int64[T + 1]; ``starts`` int64[B + 1, T]; ``slots`` int64[T]; ``bytes_of`` uint8[T]; ``waiting``
     int32[block + GROUP]; ``found`` and ``bounds`` int32[2 block]. Of the exhaustive strategy: ``exact`` float32[span],
     zeros between queries; ``bits``, the same memory as int32; ``peak_bits`` int32[span / LANES]; ``cursors`` int64[T].
@@ -95,7 +95,7 @@ def make_room(terms: int, k: int, size: int, block: int, span: int) -> Room:
         hits=np.zeros(block // GROUP, np.int32),
         heap=np.zeros(k, np.int32),
         state=np.zeros(7, np.int64),
-        lists=np.zeros((2, longest), np.int64),
+        lists=np.zeros((4, longest), np.int64),
         rows=np.zeros((3, longest), np.int64),
         row_bounds=np.zeros(longest, np.float64),
         tables=np.zeros((longest, 32), np.uint8),
@@ -171,8 +171,8 @@ def table_of(arrays: Sequence[NDArray[Any]], kinds: Sequence[type[np.generic]]) 
 def lists_table(lists: Lists) -> Int64Array:
     """The table for :func:`lists_of`."""
     arrays = [one for one in lists if isinstance(one, np.ndarray)]
-    u1, u4, u8, f4 = np.uint8, np.uint32, np.uint64, np.float32
-    return table_of(arrays, (np.int64, u4, u1, u1, u1, u1, u1, u8, u8, u4, f4, u1, f4))
+    i8, u1, u4, u8, f4 = np.int64, np.uint8, np.uint32, np.uint64, np.float32
+    return table_of(arrays, (i8, u4, u1, u1, u1, u1, u1, u8, u8, u4, f4, u1, f4, i8, f4, i8, u4))
 
 
 def plan_table(plan: Plan, idf: Float32Array) -> Int64Array:
@@ -273,6 +273,10 @@ def lists_of(table: A, sizes: A, factors: A) -> A:
         np.float32(factors[0]),
         _square(table, 11, np.uint8),
         _flat(table, 12, np.float32),
+        _flat(table, 13, np.int64),
+        _square(table, 14, np.float32),
+        _flat(table, 15, np.int64),
+        _square(table, 16, np.uint32),
         sizes[1] > 0,
         sizes[0],
     )

@@ -236,7 +236,7 @@ def answer_within(
         filtered = mask_of[q] >= 0
         mask = masks[max(mask_of[q], 0)][: lists.size * filtered]
         share = passing[mask_of[q]] if filtered else 1.0
-        postings, _, all_ns, scan_ns = estimate_of(query, lists, plan, k, share, costs)
+        postings, _, all_ns, scan_ns = estimate_of(query.ids, lists.ptr, plan.row_of, lists.size, k, share, costs)
         allowed = min(budget[0] * postings, budget[1])
         half = np.int64(np.ceil(allowed / 2))
         # Of the postings read only so many pass: the filter must not cost recall.

@@ -138,7 +138,7 @@ def many_windows() -> Any:
     """Small windows, and rows for all but the rarest terms' lists, so that every path is taken."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fast_room, "WINDOW", 160)
-        patch.setattr(fast_room, "BLOCK", 1024)
+        patch.setattr(image, "BLOCK", 1024)
         patch.setattr(image, "ROW_SHARE", 6)
         yield
 
@@ -158,7 +158,7 @@ def test_impacts_equal_the_oracle(settings_: dict[str, int], k: int) -> None:
 @pytest.mark.parametrize("impacts", [False, True])
 def test_more_documents_than_a_span(impacts: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast_room, "WINDOW", 66_048)
-    monkeypatch.setattr(fast_room, "BLOCK", 32_768)
+    monkeypatch.setattr(image, "BLOCK", 32_768)
     monkeypatch.setattr(image, "ROW_SHARE", 16)
     one = world(7, size=150_000, terms=12, distinct=40, filters=2, impacts=impacts)
     for k in (10, 1000):
