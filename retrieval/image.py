@@ -202,8 +202,28 @@ def bm25_image(
     inverse = np.zeros((len(table), 256), np.uint8)
     kernels.invert(table, offset(config), ratio, norm, inverse)
     row_of, rows, greatest, kth = summary(ptr, docs, values, len(lengths), kernels)
-    skips = skips_of(ptr, docs, row_of, len(lengths), kernels)
-    lists = Lists(ptr, docs, values, *rows, *parts, inverse, baked, *NO_WIDE, *skips, False, len(lengths))
+    wide_of, wide = NO_WIDE
+    skip_of, skips = skips_of(ptr, docs, row_of, len(lengths), kernels)
+    lists = Lists(
+        ptr,
+        docs,
+        values,
+        *rows,
+        tfs=frequencies.tfs,
+        big_at=frequencies.big_at,
+        big_tf=frequencies.big_tf,
+        codes=codes,
+        table=table,
+        first=offset(config),
+        inverse=inverse,
+        baked=baked,
+        wide_of=wide_of,
+        wide=wide,
+        skip_of=skip_of,
+        skips=skips,
+        impact=False,
+        size=len(lengths),
+    )
     if len(baked):
         kernels.bake(frozen(lists), weights, bonuses, baked)
         wide_of, wide = wide_rows(ptr, docs, baked, len(lengths))
@@ -248,8 +268,28 @@ def impact_image(ptr: Int64Array, docs: UInt32Array, values: UInt8Array, *, size
     row_of, rows, greatest, kth = summary(ptr, docs, values, size, kernels)
     byte, wide, real = np.empty(0, np.uint8), np.empty(0, np.uint64), np.empty(0, np.float32)
     codes, inverse = np.empty(0, np.uint32), np.empty((0, 256), np.uint8)
-    alone = (byte, wide, wide, codes, real, np.float32(1), inverse, real, *NO_WIDE)
-    lists = Lists(ptr, docs, values, *rows, *alone, *skips_of(ptr, docs, row_of, size, kernels), True, size)
+    wide_of, contributions = NO_WIDE
+    skip_of, skips = skips_of(ptr, docs, row_of, size, kernels)
+    lists = Lists(
+        ptr,
+        docs,
+        values,
+        *rows,
+        tfs=byte,
+        big_at=wide,
+        big_tf=wide,
+        codes=codes,
+        table=real,
+        first=np.float32(1),
+        inverse=inverse,
+        baked=real,
+        wide_of=wide_of,
+        wide=contributions,
+        skip_of=skip_of,
+        skips=skips,
+        impact=True,
+        size=size,
+    )
     return Image(frozen(lists), row_of, greatest, kth, 255.0, np.ones(len(ptr) - 1, np.float32))
 
 

@@ -306,7 +306,7 @@ def exhaustive(query: A, lists: A, plan: A, mask: A, k: A, room: A) -> A:
     n, least = 0, np.int64(0)
     if mask.size == 0:
         floor = floor_of(query.ids, query.weights, plan.kth, plan.norm, plan.exactly)
-        least = np.int64(floor.view(np.int32)) << 32
+        least = np.int64(np.float32(floor).view(np.int32)) << 32
     for base in range(0, size, span):
         accumulate(query, room.cursors, base, min(base + span, size), lists, room.exact)
         n, least = collect(room.bits, base, mask, k, room.keys, n, least, room.peak_bits)
