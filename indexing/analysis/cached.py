@@ -99,6 +99,10 @@ class CachedAnalyzer(ABC):
         """The terms of short words of ASCII characters in lower case, and which have one. Only with ``by_word``."""
         raise NotImplementedError(f"{type(self).__name__} has no terms by word")
 
+    def prepare(self) -> None:
+        """Uses compiled code from now on, where there is some: much is to come."""
+        self._chars = max(self._chars, COMPILED_CHARS)
+
     def analyze(self, texts: Iterable[str], vocabulary: Vocabulary) -> TermBatch:
         """The terms of many texts as numbers, new terms added to the vocabulary.
 

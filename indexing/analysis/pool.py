@@ -30,8 +30,9 @@ from twindex.indexing.types import Int32Array
 
 _log = logging.getLogger(__name__)
 
-#: Processor seconds of analysis here after which processes are started: starting one costs about as many.
-PATIENCE: Final = 1.0
+#: Processor seconds of analysis here after which processes are started: starting one, which has to load code and meet
+#: all words anew, costs about as many.
+PATIENCE: Final = 3.0
 #: Processes, at most: reading and storing, which stay here, keep up with no more.
 MAX_PROCESSES: Final = 3
 #: Shards that each process may have waiting, so that it never does.

@@ -92,16 +92,18 @@ class _Words:
         open_ = np.ones(len(self.tail), np.bool_)
         for suffix, replacement in rules:
             rows = np.flatnonzero(self._ends(suffix) & open_)
-            open_[rows] = False
-            self._replace(rows[self._measure(len(suffix), rows) > 0], len(suffix), replacement)
+            if len(rows):
+                open_[rows] = False
+                self._replace(rows[self._measure(len(suffix), rows) > 0], len(suffix), replacement)
 
     def removed(self, suffixes: list[str]) -> None:
         open_ = np.ones(len(self.tail), np.bool_)
         for suffix in suffixes:
             fits = self._ends(suffix) if suffix != "ion" else self._ends("sion") | self._ends("tion")
             rows = np.flatnonzero(fits & open_)
-            open_[rows] = False
-            self._replace(rows[self._measure(len(suffix), rows) > 1], len(suffix))
+            if len(rows):
+                open_[rows] = False
+                self._replace(rows[self._measure(len(suffix), rows) > 1], len(suffix))
 
     def final(self) -> None:
         measure = self._measure(1)
@@ -127,6 +129,8 @@ class _Words:
 
     def _replace(self, rows: Int64Array, cut: int, ending: str = "") -> None:
         """Drops the last ``cut`` letters, and adds an ending that is no longer than what was there."""
+        if not len(rows):
+            return
         head, tail = self.head[rows], self.tail[rows]
         if cut:
             down, up = np.uint64(8 * cut), np.uint64(64 - 8 * cut)

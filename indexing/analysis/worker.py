@@ -20,6 +20,7 @@ from typing import IO, Final
 import numpy as np
 
 from twindex.indexing.analysis.base import TermBatch, Vocabulary
+from twindex.indexing.analysis.cached import CachedAnalyzer
 from twindex.indexing.analysis.registry import get_analyzer
 from twindex.indexing.types import UInt64Array
 
@@ -62,6 +63,8 @@ def read_exactly(stream: IO[bytes], size: int) -> bytes:
 def serve(requests: IO[bytes], replies: IO[bytes], name: str) -> None:
     """Answers requests with the analyzer of that name until the stream ends."""
     analyzer = get_analyzer(name)
+    if isinstance(analyzer, CachedAnalyzer):
+        analyzer.prepare()
     vocabulary, current = Vocabulary(), -1
     while True:
         try:
