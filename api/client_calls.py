@@ -80,6 +80,7 @@ class Legs(TypedDict, total=False):
     budget: float
     recall: float
     idf: Literal["model", "index"]
+    learned_queries: Literal["words", "model"]
     expansion: bool
     field_form: Literal["additive", "bm25f"]
     field_weight: float

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from twindex.retrieval.expanded import Aggregate, FieldForm
-from twindex.retrieval.options import DEFAULT_OPTIONS, MAX_RERANK, IdfSource, SearchOptions, SparseLegs
+from twindex.retrieval.options import DEFAULT_OPTIONS, MAX_RERANK, IdfSource, LearnedQueries, SearchOptions, SparseLegs
 
 
 def _whole(value: Any) -> Any:
@@ -56,6 +56,9 @@ class LegOptions(Body):
         default=None,
         description="Whether learned query weights are the model's, or counted in the index; null = counted, where the "
         "index has the model's terms.",
+    )
+    learned_queries: LearnedQueries = Field(
+        default="words", description="Whether the learned leg asks for words alone, or also for what the model adds."
     )
     expansion: bool | None = Field(
         default=None, description="Whether generated queries are searched; null = if the index has them."

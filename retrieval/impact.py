@@ -177,6 +177,7 @@ class ImpactRetriever:
         at, local = place
         names = names_of(self.encoder, query.text)
         own = own_terms(self.encoder, self.snapshot.passages(np.array([ord_], np.int32))[0].contents)
+        asked = own_terms(self.encoder, query.text)
         details, total = [], np.float32(0)
         for t, weight in zip(*self.terms(query.text), strict=True):
             docs, impacts = self._readers[at].postings(int(t))
@@ -192,6 +193,7 @@ class ImpactRetriever:
                         scale=self.encoder.info.scale,
                         name=names.get(term),
                         own=term in own,
+                        asked=term in asked,
                     )
                 )
         data = asdict(self.plan(query, 10)) if self._fast.ready is not None else {}

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from twindex.indexing.encoding import SparseEncoder
 from twindex.retrieval.types import Explanation
+
+#: What the weight of a query's term is.
+WORD: Final = "idf, times the root of its count"
+ADDED: Final = "not asked for: idf, times what the model adds"
 
 
 @runtime_checkable
@@ -22,12 +26,30 @@ def names_of(encoder: SparseEncoder, text: str) -> Mapping[int, str]:
     return encoder.words(text) if isinstance(encoder, NamesTerms) else {}
 
 
+@runtime_checkable
+class Around(Protocol):
+    """A sparse encoder around another one, which alters queries."""
+
+    @property
+    def inner(self) -> SparseEncoder:
+        """The other one."""
+
+
+def plain(encoder: SparseEncoder) -> SparseEncoder:
+    """The encoder inside all that alters its queries."""
+    while isinstance(encoder, Around):
+        encoder = encoder.inner
+    return encoder
+
+
 def own_terms(encoder: SparseEncoder, text: str) -> frozenset[int]:
-    """The dimensions that a document's own words have; its other ones are expansions."""
-    return frozenset(encoder.encode_query(text)[0].tolist())
+    """The dimensions that a text's own words have; its other ones are expansions."""
+    return frozenset(plain(encoder).encode_query(text)[0].tolist())
 
 
-def term_branch(term: int, weight: float, impact: int, *, scale: float, name: str | None, own: bool) -> Explanation:
+def term_branch(
+    term: int, weight: float, impact: int, *, scale: float, name: str | None, own: bool, asked: bool
+) -> Explanation:
     """The branch of one matching term.
 
     Args:
@@ -37,15 +59,17 @@ def term_branch(term: int, weight: float, impact: int, *, scale: float, name: st
         scale: Weight of one unit of impact.
         name: What it stands for.
         own: Whether it is a word of the document; else the encoder added it.
+        asked: Whether it is a word of the query; else the encoder added it there.
     """
     label = f"dimension {term}" if name is None else name
     said = label if own else f"{label}, not in the text: an expansion"
     idf, held = weight / scale, scale * impact
     parts = (
-        Explanation(idf, "weight in the query (idf, times the root of its count)"),
+        Explanation(idf, f"weight in the query ({WORD if asked else ADDED})"),
         Explanation(held, f"weight in the document (impact {impact} of 255)"),
     )
     data = {"term": term, "token": name, "idf": idf, "weight": held, "impact": impact, "in_text": own}
+    data["in_query"] = asked
     return Explanation(weight * impact, said, parts, "product", data)
 
 

@@ -21,6 +21,7 @@ from twindex.retrieval.fields import FieldLeg
 from twindex.retrieval.impact import ImpactRetriever
 from twindex.retrieval.impact_fields import ImpactFieldsRetriever
 from twindex.retrieval.lexical import LexicalRetriever
+from twindex.retrieval.model_queries import ModelQueries
 from twindex.retrieval.options import SearchOptions
 from twindex.retrieval.profile import Role
 from twindex.retrieval.query_terms import HeavyTerms, asked_by, counted_idf, counts_terms
@@ -62,7 +63,7 @@ class LegMaker:
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
         self._fields: dict[tuple[str, float], FieldLeg] = {}
-        self._budgeted: dict[tuple[float | None, float, str | None], BudgetedRetriever] = {}
+        self._budgeted: dict[tuple[float | None, float, str | None, str], BudgetedRetriever] = {}
 
     @property
     def has_vectors(self) -> bool:
@@ -120,9 +121,15 @@ class LegMaker:
 
     def learned(self, options: SearchOptions) -> Retriever:
         """Words, by learned impacts; what cuts queries is put around the leg, whose lists are laid out once."""
-        leg = self._once("learned", self._impacts)
+        leg, asked = self._once("learned", self._impacts), options.learned_queries
+        if asked == "model":
+            read = leg
+            leg = self._once(f"learned, {asked}", lambda: asked_by(read, ModelQueries(read.encoder)))
         if options.idf == "index" or (options.idf is None and counts_terms(leg.encoder, self.snapshot)):
-            leg = self._once("learned, counted", lambda: asked_by(leg, counted_idf(leg.encoder, self.snapshot)))
+            plain = leg
+            leg = self._once(
+                f"learned, {asked}, counted", lambda: asked_by(plain, counted_idf(plain.encoder, self.snapshot))
+            )
         if options.prune:
             leg = asked_by(leg, HeavyTerms(leg.encoder, options.prune))
         weight = LEARNED_WEIGHT if options.field_weight is None else options.field_weight
@@ -136,7 +143,7 @@ class LegMaker:
 
     def _calibrated(self, leg: ImpactRetriever, options: SearchOptions) -> BudgetedRetriever:
         """The leg with a recall; remembered, since its calibration costs as much as some thousand queries."""
-        key = (options.recall, options.prune, options.idf)
+        key = (options.recall, options.prune, options.idf, options.learned_queries)
         with self._guard:
             made = self._budgeted.pop(key, None)
             if made is None:

@@ -21,6 +21,9 @@ SPARSE_LEGS: Final[tuple[SparseLegs, ...]] = get_args(SparseLegs)
 #: Where inference-free queries take the weights of their tokens from.
 IdfSource = Literal["model", "index"]
 IDF_SOURCES: Final[tuple[IdfSource, ...]] = get_args(IdfSource)
+#: What learned queries consist of: their words, or also what the model that reads documents adds to them.
+LearnedQueries = Literal["words", "model"]
+LEARNED_QUERIES: Final[tuple[LearnedQueries, ...]] = get_args(LearnedQueries)
 #: Candidates that a reranker may be asked to see: it reads each of them with the query.
 MAX_RERANK: Final = 1000
 
@@ -39,7 +42,8 @@ class SearchOptions:
     them, exactly. ``recall``: the learned leg is to find this share of its exact list on average, within a budget that
     is calibrated at the first search; None = all of it. ``idf``: whether the learned leg's query weights are those
     that the model was trained with, or are counted in the index that is searched; None = counted, where the model's
-    terms are those that the index has counted for BM25.
+    terms are those that the index has counted for BM25. ``learned_queries``: whether the learned leg asks for the
+    query's words alone, which costs no model, or also for what the twin encoder adds to them as it does to documents.
 
     Of an index with generated queries: ``expansion``: whether they are searched; None = if the index has them.
     ``field_form`` and ``field_weight``: how they count in the BM25 leg, and how much in it and in the learned leg.
@@ -58,6 +62,7 @@ class SearchOptions:
     budget: float = 1.0
     recall: float | None = None
     idf: IdfSource | None = None
+    learned_queries: LearnedQueries = "words"
     expansion: bool | None = None
     field_form: FieldForm | None = None
     field_weight: float | None = None
@@ -67,6 +72,7 @@ class SearchOptions:
     def __post_init__(self) -> None:
         _one_of("sparse", self.sparse, (None, *SPARSE_LEGS))
         _one_of("idf", self.idf, (None, *IDF_SOURCES))
+        _one_of("learned_queries", self.learned_queries, LEARNED_QUERIES)
         if isinstance(self.rerank, bool) or not isinstance(self.rerank, int) or not 0 <= self.rerank <= MAX_RERANK:
             raise QueryError(f"rerank = {self.rerank!r}", expected=f"a number of hits from 0 to {MAX_RERANK}")
         if not (_is_number(self.rerank_weight) and 0 <= self.rerank_weight <= 1):

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 
-from twindex.indexing.encoding import SparseEncoder, SparseEncoderInfo, SparseRows
+from twindex.indexing.encoding import SparseEncoder
 from twindex.indexing.postings import ImpactReader
 from twindex.indexing.segment import Segment
 from twindex.indexing.snapshot import Snapshot
 from twindex.indexing.types import BoolArray, Float32Array, Int32Array, Int64Array
+from twindex.retrieval.altered import Altered
 from twindex.retrieval.impact import ImpactRetriever, ImpactSource
 from twindex.retrieval.impact_reasons import NamesTerms, names_of
+from twindex.retrieval.model_queries import ModelQueries
 
 #: The least weight that a counted idf gives: a token of every document still says a little.
 LEAST: Final = np.float32(1e-3)
@@ -54,27 +56,7 @@ def _counts(reader: ImpactReader, live: BoolArray | None) -> Int64Array:
     return counts
 
 
-class _Altered:
-    """A sparse encoder of which only the queries are others."""
-
-    def __init__(self, inner: SparseEncoder) -> None:
-        self._inner = inner
-
-    @property
-    def info(self) -> SparseEncoderInfo:
-        """That of the encoder inside."""
-        return self._inner.info
-
-    def encode_documents(self, texts: Sequence[str]) -> SparseRows:
-        """Vectors of documents, unaltered."""
-        return self._inner.encode_documents(texts)
-
-    def words(self, text: str) -> Mapping[int, str]:
-        """What the query's dimensions stand for."""
-        return names_of(self._inner, text)
-
-
-class HeavyTerms(_Altered):
+class HeavyTerms(Altered):
     """Queries without the terms that weigh less than a share of their heaviest one.
 
     Args:
@@ -88,22 +70,22 @@ class HeavyTerms(_Altered):
 
     def encode_query(self, text: str) -> tuple[Int32Array, Float32Array]:
         """The heavy dimensions and their weights: int32[m], float32[m]."""
-        ids, weights = self._inner.encode_query(text)
+        ids, weights = self.inner.encode_query(text)
         keep = weights >= self._share * weights.max(initial=np.float32(0))
         return ids[keep], weights[keep]
 
 
-class CountedIdf(_Altered):
-    """Inference-free queries weighed by document frequencies of the index that is searched.
+class CountedIdf(Altered):
+    """Queries weighed by document frequencies of the index that is searched.
 
-    The idf is BM25's, ln(1 + (N - df + 0.5) / (df + 0.5)), times the root of how often the query has the term.
-    Terms to which the encoder gives no weight stay without.
+    The idf is BM25's, ln(1 + (N - df + 0.5) / (df + 0.5)), times a factor of each term. Terms to which the encoder
+    gives no weight stay without.
 
     Args:
         inner: Says which dimensions a query has.
         frequencies: Documents that hold each of a query's dimensions, from its text and dimensions: int64[m].
         documents: N.
-        repeats: How often a query has each of its dimensions: int64[m]; None = once.
+        factors: What multiplies the idf of each of a query's dimensions: float32[m]; None = 1.
     """
 
     def __init__(
@@ -111,23 +93,23 @@ class CountedIdf(_Altered):
         inner: SparseEncoder,
         frequencies: Callable[[str, Int32Array], Int64Array],
         documents: int,
-        repeats: Callable[[str, Int32Array], Int64Array] | None = None,
+        factors: Callable[[str, Int32Array], Float32Array] | None = None,
     ) -> None:
         super().__init__(inner)
-        self._repeats = repeats
+        self._factors = factors
         self._frequencies = frequencies
         self._documents = documents
 
     def encode_query(self, text: str) -> tuple[Int32Array, Float32Array]:
         """The query's dimensions and their counted idf: int32[m], float32[m]."""
-        ids, _ = self._inner.encode_query(text)
+        ids, _ = self.inner.encode_query(text)
         if not len(ids):
             return ids, np.empty(0, np.float32)
         df = self._frequencies(text, ids).astype(np.float64)
         total = np.maximum(df, self._documents)
         idf = np.log1p((total - df + 0.5) / (df + 0.5)).astype(np.float32)
         weights = np.maximum(idf, LEAST)
-        return ids, weights if self._repeats is None else weights * np.sqrt(self._repeats(text, ids)).astype(np.float32)
+        return ids, weights if self._factors is None else weights * self._factors(text, ids)
 
 
 @runtime_checkable
@@ -152,8 +134,10 @@ def counts_terms(encoder: SparseEncoder, snapshot: Snapshot) -> bool:
 def counted_idf(encoder: SparseEncoder, snapshot: Snapshot) -> CountedIdf:
     """Queries by the index's own idf: from its dictionary, where it has the encoder's terms, else from the impacts.
 
-    Impacts count a document for a dimension that it was only expanded by as well, a dictionary does not.
+    Impacts count a document for a dimension that it was only expanded by as well, a dictionary does not. A word counts
+    by the root of how often the query has it, and what a model has added by its share.
     """
+    shares = encoder.shares if isinstance(encoder, ModelQueries) else None
     if counts_terms(encoder, snapshot):
         segments = snapshot.segments
 
@@ -161,13 +145,15 @@ def counted_idf(encoder: SparseEncoder, snapshot: Snapshot) -> CountedIdf:
             names = names_of(encoder, text)
             return np.array([_live_df(segments, names.get(number, "")) for number in ids.tolist()], np.int64)
 
-        def in_query(text: str, ids: Int32Array) -> Int64Array:
+        def in_query(text: str, ids: Int32Array) -> Float32Array:
             names, found = names_of(encoder, text), Counter(snapshot.analyzer.terms(text))
-            return np.array([found.get(names.get(number, ""), 1) for number in ids.tolist()], np.int64)
+            counts = np.array([found.get(names.get(number, ""), 1) for number in ids.tolist()], np.float64)
+            roots = np.sqrt(counts).astype(np.float32)
+            return roots if shares is None else roots * shares(text, ids)
 
         return CountedIdf(encoder, of_terms, snapshot.live_docs, in_query)
     counts = document_counts(snapshot, encoder.info.vocabulary)
-    return CountedIdf(encoder, lambda _, ids: counts[ids], snapshot.live_docs)
+    return CountedIdf(encoder, lambda _, ids: counts[ids], snapshot.live_docs, shares)
 
 
 def _live_df(segments: Sequence[Segment], term: str) -> int:

@@ -50,6 +50,7 @@ def beir(
     budget: options.Budget = 1.0,
     recall: options.Recall = None,
     idf: options.Idf = None,
+    learned_queries: options.LearnedQueries = "words",
     k: Annotated[int, typer.Option("-k", help="Documents a query.")] = 1000,
     measures: Annotated[
         str, typer.Option(help="As in 'nDCG@10 R@100 AP RR@10 P(rel=2)@5'.")
@@ -94,6 +95,7 @@ def beir(
             budget=budget,
             recall=recall,
             idf=idf,
+            learned_queries=learned_queries,
         ),
     )
     dense, words = shared.index_encoders(index, encoder, learned, dense=wanted.mode != "sparse", device=device)

@@ -9,7 +9,7 @@ import typer
 
 from twindex.indexing.errors import ConfigError
 from twindex.retrieval.expanded import AGGREGATES, FIELD_FORMS
-from twindex.retrieval.options import IDF_SOURCES, SPARSE_LEGS, SearchOptions
+from twindex.retrieval.options import IDF_SOURCES, LEARNED_QUERIES, SPARSE_LEGS, SearchOptions
 from twindex.retrieval.rerank import WEIGHT
 
 IndexDir = Annotated[Path, typer.Argument(metavar="DIR", help="Index directory.", show_default=False)]
@@ -80,6 +80,14 @@ Idf = Annotated[
         show_default="the index's, where it counts the model's terms",
     ),
 ]
+LearnedQueries = Annotated[
+    str,
+    typer.Option(
+        "--learned-queries",
+        metavar="[words|model]",
+        help="Ask the learned leg for the query's words, or also for what the model adds to them (a pass a query).",
+    ),
+]
 Expansion = Annotated[
     bool | None,
     typer.Option(
@@ -148,6 +156,7 @@ def search_options(
     budget: float = 1.0,
     recall: float | None = None,
     idf: str | None = None,
+    learned_queries: str = "words",
     expansion: bool | None = None,
     alpha: float | None = None,
     aggregate: str | None = None,
@@ -169,6 +178,7 @@ def search_options(
         budget=budget,
         recall=recall,
         idf=None if idf is None else chosen(idf, IDF_SOURCES, "--idf"),
+        learned_queries=chosen(learned_queries, LEARNED_QUERIES, "--learned-queries"),
         expansion=expansion,
         alpha=alpha,
         aggregate=None if aggregate is None else chosen(aggregate, AGGREGATES, "--aggregate"),

@@ -23,6 +23,8 @@ from twindex.indexing.training.overlap import Guard
 from twindex.indexing.training.prepare import prepare
 from twindex.indexing.training.sources import SourceSpec
 
+#: What a query's expansions count while a siamese encoder learns.
+SIAMESE = 1.0
 HELP = {
     "twin": "Train an encoder that gives a dense and a sparse vector in one pass; run again, it resumes.",
     "sparse": "Train an inference-free sparse encoder; run again, it resumes.",
@@ -108,6 +110,12 @@ def _recipe_command(recipe: str) -> Any:
             list[str] | None,
             typer.Option(metavar="FOLDER,split=NAME", help="Judged set to look at during training; repeatable."),
         ] = None,
+        siamese: Annotated[
+            bool,
+            typer.Option(
+                "--siamese", help="Of a sparse side: let the model read queries too, and learn to expand them."
+            ),
+        ] = False,
         settings: Settings = None,
         device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
         minutes: Minutes = 0.0,
@@ -119,7 +127,10 @@ def _recipe_command(recipe: str) -> Any:
 
         if verbose:
             logging.basicConfig(level=logging.INFO, format="%(message)s")
-        config = TrainConfig(**{"recipe": recipe, **_settings(settings or [])})
+        if siamese and recipe not in ("twin", "sparse"):
+            raise ConfigError(f"--siamese of the recipe {recipe}", expected="twin or sparse, which have a sparse side")
+        form = {"query_expansion": SIAMESE} if siamese else {}
+        config = TrainConfig(**{"recipe": recipe, **form, **_settings(settings or [])})
         inputs = Inputs(data, base, tuple(teacher or ()), cross, idf, cache, device)
         probes = {text: probe_set(SourceSpec.parse(text)) for text in probe or []}
         with progress_bars() as progress:

@@ -22,7 +22,7 @@ from twindex.indexing.encoders.digests import fingerprint
 from twindex.indexing.encoders.idf_table import read_idf
 from twindex.indexing.encoders.npz import npz_bytes
 from twindex.indexing.encoders.onnx import INPUTS, EncoderSettings, OnnxEncoder, for_each, make_session
-from twindex.indexing.encoders.own_terms import ExpansionRule, document_vector
+from twindex.indexing.encoders.own_terms import ExpansionRule, QueryRule, document_vector
 from twindex.indexing.encoders.term_space import TermSpace
 from twindex.indexing.encoders.tokenizer import TextTokenizer
 from twindex.indexing.encoders.twin_graph import IDS, WEIGHTS, dense_part
@@ -130,6 +130,23 @@ class InferenceFreeQueries:
         """The sparse vectors of queries."""
         return SparseVectors.of([self._one(text) for text in texts])
 
+    def added(self, text: str, expansions: Row, rule: QueryRule) -> Row:
+        """Of a model's expansions of a query those that it lacks and gains most by, and the share of idf of each."""
+        columns, weights = expansions
+        new = ~np.isin(columns, self._space.numbers(text))
+        columns, weights = columns[new], weights[new]
+        best = np.sort(np.argsort(-(weights * self._idf[columns]), kind="stable")[: rule.kept])
+        return columns[best], (weights[best] * np.float32(rule.scale)).astype(np.float32)
+
+    def idf_of(self, dimensions: Int32Array) -> Float32Array:
+        """What dimensions weigh: float32[len(dimensions)]."""
+        return self._idf[dimensions]
+
+    def names_of(self, dimensions: Sequence[int]) -> dict[int, str]:
+        """The stems that dimensions stand for, buckets left out."""
+        found = {number: self._space.label(number) for number in dimensions}
+        return {number: stem for number, stem in found.items() if stem is not None}
+
     def terms(self, text: str) -> list[tuple[str, int, float]]:
         """Stem, dimension and weight of each distinct term of a query, in the order of its words."""
         stems = {self._space.number(term): term for term in self._space.analyzer.terms(text)}
@@ -190,6 +207,12 @@ class TwinEncoder(OnnxEncoder):
 
         for_each(fill, [len(ids) for ids in tokens], self._threads)
         return dense, SparseVectors.of(rows)
+
+    def query_expansions(self, text: str) -> Row:
+        """What the model would add to a query if it were a document: columns, ascending, and weights above 0."""
+        columns, weights = self._both(self._twins, self._tokenizer.ids(self.info.query_prompt + text))[1]
+        order = np.argsort(columns)
+        return columns[order], weights[order]
 
     @cached_property
     def _twins(self) -> Any:

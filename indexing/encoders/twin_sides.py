@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from twindex.indexing.encoders.own_terms import QueryRule
 from twindex.indexing.encoders.term_space import SIZE
 from twindex.indexing.encoders.twin import (
     ABOUT,
@@ -153,6 +154,25 @@ class TwinSparse(TwinQueries):
     def encode_documents(self, texts: Sequence[str]) -> SparseRows:
         """Vectors of documents, in the order of ``texts``."""
         return self._pass.sparse(texts)
+
+    def expand_query(self, text: str) -> Row:
+        """Dimensions that the model adds to a query's own, ascending, and the share of idf of each; loads the model.
+
+        Shapes: int32[m], float32[m].
+        """
+        return self._queries.added(text, self._pass.twin.query_expansions(text), self._rule)
+
+    def idf_of(self, dimensions: Int32Array) -> Float32Array:
+        """What the folder's own table weighs dimensions by: float32[m]."""
+        return self._queries.idf_of(dimensions)
+
+    def names_of(self, dimensions: Sequence[int]) -> dict[int, str]:
+        """What dimensions stand for, of those that have a name."""
+        return self._queries.names_of(dimensions)
+
+    @cached_property
+    def _rule(self) -> QueryRule:
+        return QueryRule(**read_about(self._folder).get("queries", {}))
 
     @cached_property
     def _pass(self) -> TwinPass:

@@ -14,7 +14,7 @@ from twindex.indexing.encoders.bert_graph import Precision
 from twindex.indexing.encoders.bert_weights import BertShape, SafetensorsBert
 from twindex.indexing.encoders.cross_encoder import ABOUT as RERANK
 from twindex.indexing.encoders.idf_table import read_idf
-from twindex.indexing.encoders.own_terms import ExpansionRule
+from twindex.indexing.encoders.own_terms import ExpansionRule, QueryRule
 from twindex.indexing.encoders.pair_graph import BIAS, WEIGHT, ScoreHead, pair_graph
 from twindex.indexing.encoders.term_space import TermSpace
 from twindex.indexing.encoders.twin import ABOUT, DEFAULT_LENGTH, MODEL, TERMS, TermWeights
@@ -68,6 +68,7 @@ def export_twin(
         "max_weight": MAX_WEIGHT,
         "terms": space.fingerprint,
         "rule": asdict(rule),
+        "queries": asdict(QueryRule()),
     }
     return write_folder(out, ABOUT, files, about, record, source)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from twindex.indexing.encoders.bert_weights import BertShape
@@ -17,11 +17,12 @@ from twindex.indexing.types import Int32Array
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Twin:
-    """Weights with what is needed to run them."""
+    """Weights with what is needed to run them. ``fresh``: the head is a start that is still to be calibrated."""
 
     weights: Parameters
     shape: BertShape
     activation: Activation = "log1p"
+    fresh: bool = False
 
     @classmethod
     def load(
@@ -37,14 +38,15 @@ class Twin:
         ``column_of`` is the column of each vocabulary entry; None = that of the vendored vocabulary.
         """
         weights = load_bert(path)
-        if TABLE not in weights:
+        fresh = TABLE not in weights
+        if fresh:
             where = TermSpace.bert_uncased().column_of if column_of is None else column_of
             weights |= initial_head(weights[WORDS], where)
-        return cls(weights, shape, activation)
+        return cls(weights, shape, activation, fresh)
 
     def to(self, device: str) -> Twin:
         """The same on another device."""
-        return Twin({name: value.to(device) for name, value in self.weights.items()}, self.shape, self.activation)
+        return replace(self, weights={name: value.to(device) for name, value in self.weights.items()})
 
     def states(self, batch: Padded, weights: Mapping[str, Tensor] | None = None) -> Tensor:
         """Hidden states of a batch: float[b, l, h]."""

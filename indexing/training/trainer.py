@@ -166,8 +166,8 @@ class Trainer:
             self.penalty *= math.exp(STEERING * off)
 
     def _calibrate(self, passages: int) -> None:
-        if not self.config.is_sparse:
-            return
+        if not self.config.is_sparse or not self.model.fresh:
+            return  # the head of an earlier run is one already
         draw = torch.Generator().manual_seed(self.config.seed)
         at = torch.randperm(passages, generator=draw)[:CALIBRATION].to(self.device)
         with torch.no_grad():

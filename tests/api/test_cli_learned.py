@@ -47,7 +47,7 @@ def test_explanations_say_what_an_expansion_is(twindex: Any, learned: Path) -> N
     assert "weight in the query (idf, times the root of its count)" in shown.out
     found = twindex("search", learned, "honey", "--mode", "sparse", "--sparse", "learned", "--explain", "--json").json()
     branch = found["hits"][0]["explanation"]["details"][0]
-    assert {"term", "token", "idf", "weight", "impact", "in_text"} == set(branch["data"])
+    assert {"term", "token", "idf", "weight", "impact", "in_text", "in_query"} == set(branch["data"])
     assert branch["data"]["in_text"] is True
 
 

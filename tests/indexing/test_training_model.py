@@ -331,6 +331,18 @@ def test_other_forms_of_matching_learn(tmp_path: Path, changes: dict[str, Any]) 
         assert made._one()["query_nonzeros"] > 0
 
 
+def test_a_head_that_was_trained_is_not_calibrated_again(tmp_path: Path) -> None:
+    made = trainer(tmp_path, tmp_path / "run", replace(SETTINGS, steps=3))
+    made.run()
+    onward = Twin.load(tmp_path / "run" / "model.safetensors", shape=tiny_bert.SHAPE, column_of=COLUMN_OF)
+    before = onward.weights[sparse_head.BIAS].clone()
+    data, idf = training_set(), torch.ones(VOCABULARY)
+    again = Trainer(replace(SETTINGS, seed=9), data, onward, [], idf, out=tmp_path / "again", device="cpu")
+    assert torch.equal(again.model.weights[sparse_head.BIAS].detach(), before)
+    fresh = trainer(tmp_path, tmp_path / "fresh").model.weights[sparse_head.BIAS]
+    assert float(fresh.detach().abs().max()) > 0
+
+
 def test_without_expansions_the_sparse_side_is_bm25(tmp_path: Path) -> None:
     made = trainer(tmp_path, tmp_path / "run")
     made.model.weights[sparse_head.BIAS].detach().fill_(-1e4)

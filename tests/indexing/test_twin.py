@@ -13,7 +13,7 @@ from twindex.indexing.encoders.bert_weights import SafetensorsBert
 from twindex.indexing.encoders.cross_encoder import open_cross_encoder
 from twindex.indexing.encoders.idf_table import idf_bytes
 from twindex.indexing.encoders.onnx import EncoderSettings
-from twindex.indexing.encoders.own_terms import ExpansionRule, saturated
+from twindex.indexing.encoders.own_terms import ExpansionRule, QueryRule, saturated
 from twindex.indexing.encoders.term_space import SIZE, TermSpace
 from twindex.indexing.encoders.tokenizer import TextTokenizer
 from twindex.indexing.encoders.twin import (
@@ -25,6 +25,7 @@ from twindex.indexing.encoders.twin import (
     open_twin,
 )
 from twindex.indexing.encoders.twin_graph import SparseHead, twin_graph
+from twindex.indexing.encoders.twin_sides import TwinSparse
 from twindex.indexing.errors import ConfigError, CorruptIndexError
 from twindex.indexing.training.export import TUNED, export_reranker, export_twin
 from twindex.indexing.types import Float32Array
@@ -204,6 +205,27 @@ def test_queries_are_the_idf_of_their_stems() -> None:
     assert not len(found.row(1)[0])
     assert queries.terms("warm bees and more") == [("warm", warm, 2.0), ("bee", bee, 7.5)]
     assert queries.terms("") == []
+
+
+def test_what_a_model_adds_to_a_query(run: Path, tmp_path: Path) -> None:
+    export_twin(run, tmp_path / "twin", precision="fp32", shape=tiny_bert.SHAPE, max_length=tiny_bert.POSITIONS)
+    sparse, text = TwinSparse(tmp_path / "twin", threads=1), "bees keep the hive"
+    found = slow_expansions(TextTokenizer.bert_uncased(tiny_bert.POSITIONS).ids(text))
+    found[np.intersect1d(SPACE.numbers(text), np.arange(COLUMNS))] = 0
+    best = np.sort(np.argsort(-found * IDF[:COLUMNS], kind="stable")[: QueryRule().kept])
+    best = best[found[best] > 0]
+    dimensions, shares = sparse.expand_query(text)
+    assert len(best) > 5
+    assert dimensions.tolist() == best.tolist()
+    assert np.allclose(shares, QueryRule().scale * found[best], atol=1e-5)
+    assert sparse.idf_of(dimensions).tolist() == IDF[best].tolist()
+    assert sparse.names_of([0, COLUMNS]) == {0: SPACE.label(0)}  # buckets have no name
+    few = sparse._queries.added(text, (best.astype(np.int32), found[best].astype(np.float32)), QueryRule(2.0, 3))
+    assert set(few[0].tolist()) <= set(best.tolist())
+    assert len(few[0]) == 3
+    assert [len(part) for part in sparse.expand_query("")] == [0, 0]
+    with pytest.raises(ConfigError, match="QueryRule"):
+        QueryRule(scale=-1.0)
 
 
 def test_columns_are_stems_of_whole_words() -> None:
