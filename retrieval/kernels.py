@@ -25,14 +25,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 A: TypeAlias = Any
 
 
-def jit(function: F) -> F:
+def entry(function: F) -> F:
     """Compiled at first call, kept on disk, and run without the interpreter's lock."""
     return compiled(function, _stamp())
 
 
+def jit(function: F) -> F:
+    """The same, for compiled callers alone: a way in from Python would take the compiler longer than most functions."""
+    return compiled(function, _stamp(), no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
 def inlined(function: F) -> F:
     """The same, always written into its callers: to hand over a tuple of arrays costs more than a small function."""
-    return compiled(function, _stamp(), forceinline=True)
+    return compiled(function, _stamp(), forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 @cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from twindex.retrieval.image import Terms
-from twindex.retrieval.kernels import LAST, A, exhaustive, jit
+from twindex.retrieval.kernels import LAST, A, entry, exhaustive, jit
 from twindex.retrieval.kernels_scan import scan
 from twindex.retrieval.kernels_table import idf_of, lists_of, plan_of, room_of
 
@@ -111,7 +111,7 @@ def _scanning_wins(ids: A, ptr: A, row_of: A, size: A, k: A, passing: A, costs: 
     return scan_ns < all_ns
 
 
-@jit
+@entry
 def estimate(ids: A, weights: A, k: A, table: A, plan_table: A, room_table: A, sizes: A, factors: A, costs: A) -> A:
     """:func:`estimate_of` of one query without a filter, and 0 or why it is refused."""
     lists, plan = lists_of(table, sizes, factors), plan_of(plan_table, sizes, factors)
@@ -119,7 +119,7 @@ def estimate(ids: A, weights: A, k: A, table: A, plan_table: A, room_table: A, s
     return estimate_of(query.ids, lists.ptr, plan.row_of, lists.size, k, 1.0, costs), refused
 
 
-@jit
+@entry
 def answer(
     ids: A, ends: A, weights: A, first: A, last: A, given: A, masks: A, mask_of: A, passing: A, table: A,
     plan_table: A, room_table: A, sizes: A, factors: A, costs: A, ords: A, scores: A, counts: A, flags: A

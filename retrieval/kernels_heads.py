@@ -6,14 +6,14 @@ from typing import Final
 
 import numpy as np
 
-from twindex.retrieval.kernels import A, jit
+from twindex.retrieval.kernels import A, entry
 
 #: Values of a posting that share a class, as a power of two, and the number of classes.
 CLASS: Final = 2
 CLASSES: Final = 256 >> CLASS
 
 
-@jit
+@entry
 def head_sizes(ptr: A, most: A, out: A) -> None:
     """Where each term's head begins, and the end: at most so many postings a term."""
     out[0] = 0
@@ -21,7 +21,7 @@ def head_sizes(ptr: A, most: A, out: A) -> None:
         out[t + 1] = out[t] + min(ptr[t + 1] - ptr[t], most)
 
 
-@jit
+@entry
 def fill_heads(ptr: A, docs: A, values: A, heads: A, head_docs: A, head_values: A, above: A) -> None:
     """Each term's postings of greatest value, by falling value and then ascending document; see ``heads.py``."""
     place = np.zeros(257, np.int64)
@@ -44,7 +44,7 @@ def fill_heads(ptr: A, docs: A, values: A, heads: A, head_docs: A, head_values: 
             place[v] += 1
 
 
-@jit
+@entry
 def document_sizes(docs: A, out: A) -> None:
     """Where each document's entries begin, and the end. ``out``: int64[size + 1], zeros."""
     for d in docs:
@@ -53,7 +53,7 @@ def document_sizes(docs: A, out: A) -> None:
         out[d] += out[d - 1]
 
 
-@jit
+@entry
 def fill_documents(ptr: A, docs: A, values: A, starts: A, entries: A) -> None:
     """Each document's terms, ascending, with their values: ``term << 8 | value``."""
     free = starts[:-1].copy()

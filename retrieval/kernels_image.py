@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from twindex.indexing.types import UInt8Array
-from twindex.retrieval.kernels import A, contribution, first_at, jit, term_frequency
+from twindex.retrieval.kernels import A, contribution, entry, first_at, jit, term_frequency
 from twindex.retrieval.kernels_strips import GROUP, STRIP, able
 
 
@@ -19,7 +19,7 @@ def _byte(g: A, norm: A) -> A:
     return np.uint8(max(1.0, min(255.0, np.ceil(g / norm * 255.0))))
 
 
-@jit
+@entry
 def saturate(docs: A, tfs: A, big_at: A, big_tf: A, codes: A, table: A, first: A, bonus: A, norm: A, out: A) -> A:
     """Write ``ceil(255 * g / norm)``, at least 1, of every posting's saturation g = contribution / weight.
 
@@ -34,7 +34,7 @@ def saturate(docs: A, tfs: A, big_at: A, big_tf: A, codes: A, table: A, first: A
     return top
 
 
-@jit
+@entry
 def invert(table: A, first: A, bonus: A, norm: A, out: A) -> None:
     """The frequency below 255 that a code and a byte of :func:`saturate` belong to; 0 = none or several."""
     for code in range(table.size):
@@ -47,7 +47,7 @@ def invert(table: A, first: A, bonus: A, norm: A, out: A) -> None:
             here = after
 
 
-@jit
+@entry
 def bake(lists: A, weights: A, bonuses: A, out: A) -> None:
     """Contributions of all postings for queries that name the term once."""
     for t in range(lists.ptr.size - 1):
@@ -55,7 +55,7 @@ def bake(lists: A, weights: A, bonuses: A, out: A) -> None:
             out[p] = contribution(weights[t], bonuses[t], p, lists.docs[p], lists)
 
 
-@jit
+@entry
 def summarise(ptr: A, values: A, row_of: A, docs: A, ranks: A, rows: A, greatest: A, kth: A) -> None:
     """Fill the rows of frequent terms, each term's greatest value and its ``ranks``-th greatest values."""
     counts = np.zeros(256, np.int64)
@@ -82,7 +82,7 @@ def summarise(ptr: A, values: A, row_of: A, docs: A, ranks: A, rows: A, greatest
             seen += counts[v]
 
 
-@jit
+@entry
 def mark_blocks(ptr: A, docs: A, terms: A, block: A, out: A) -> None:
     """Where each block of documents begins in the lists of these terms, from the first posting of each."""
     for i in range(terms.size):
@@ -136,7 +136,7 @@ def _best_levels(counts: A, cost: A, cut: A, level: A) -> None:
         top = cut[j, top]
 
 
-@jit
+@entry
 def fill_levels(rows: A, nibbles: A, levels: A) -> None:
     """Each row's values in the 15 levels that round them up least; 0 stays level 0."""
     level_of = np.zeros(256, np.uint8)

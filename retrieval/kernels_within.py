@@ -21,7 +21,7 @@ from typing import Final
 
 import numpy as np
 
-from twindex.retrieval.kernels import LAST, MARGIN, A, contribution, first_at, inlined, jit, shrink, sift
+from twindex.retrieval.kernels import LAST, MARGIN, A, contribution, entry, first_at, inlined, jit, shrink, sift
 from twindex.retrieval.kernels_batch import BAD_ENDS, bound, estimate_of, fall, write_hits
 from twindex.retrieval.kernels_bind import ROOM
 from twindex.retrieval.kernels_heads import CLASS, CLASSES
@@ -211,7 +211,7 @@ def within(postings: A, candidates: A, query: A, lists: A, plan: A, heads: A, ma
     return n, exact
 
 
-@jit
+@entry
 def answer_within(
     ids: A, ends: A, weights: A, first: A, last: A, budget: A, masks: A, mask_of: A, passing: A, heads_table: A,
     space_table: A, table: A, plan_table: A, room_table: A, sizes: A, factors: A, costs: A, ords: A, scores: A,

@@ -114,12 +114,12 @@ import numba.core.caching as caching
 for kind in vars(caching).values():
     if isinstance(kind, type) and hasattr(kind, "_locator_classes"):
         kind._locator_classes = []
-from twindex.retrieval import kernels
-assert kernels.sift.stats.cache_path is None
+from twindex.retrieval import kernels_image
+assert kernels_image.mark_blocks.stats.cache_path is None
 import numpy as np
-heap = np.array([1, 5, 3])
-kernels.sift(heap, 3, 4)
-assert heap[0] == 3, heap
+out = np.zeros((1, 3), np.uint32)
+kernels_image.mark_blocks(np.array([0, 3]), np.array([1, 5, 13], np.uint32), np.array([0]), 8, out)
+assert out.tolist() == [[0, 2, 3]], out
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
