@@ -152,18 +152,23 @@ def ablations(config: TrainConfig) -> dict[str, TrainConfig]:
     """The same run with one switch changed each, by name.
 
     Where documents carry idf, the model's expansions are not multiplied by it, and begin larger by the mean of it.
+    Forms of the penalty differ in size; the factors of their weights were measured so that all begin with one loss.
     """
     by_documents: dict[str, Any] = {"idf_side": "documents", "first_size": config.first_size * USUAL_IDF}
+
+    def weighing(factor: float, **changes: Any) -> TrainConfig:
+        return replace(config, penalty_weight=factor * config.penalty_weight, **changes)
+
     return {
         "plain": config,
         "another-seed": replace(config, seed=config.seed + 1),
         "no-penalty": replace(config, penalty_weight=0.0, target_nonzeros=0),
-        "idf-flops": replace(config, penalty="idf-flops"),
-        "idf-flops-v1": replace(config, penalty="idf-flops", **by_documents),
-        "flops-without-idf": replace(config, **by_documents),
-        "df-flops": replace(config, penalty="df-flops"),
-        "l0-mask": replace(config, least=60),
-        "double-log": replace(config, activation="log1p-log1p"),
+        "idf-flops": weighing(10.7, penalty="idf-flops"),
+        "idf-flops-v1": weighing(0.287, penalty="idf-flops", **by_documents),
+        "flops-without-idf": weighing(0.028, **by_documents),
+        "df-flops": weighing(18.0, penalty="df-flops"),
+        "l0-mask": weighing(1.58, least=60),
+        "double-log": weighing(1.3, activation="log1p-log1p"),
         "dense-teachers-alone": replace(config, bm25_weight=0.0),
         "bm25-alone": replace(config, dense_weight=0.0, cosine_share=0.0),
         "no-label": replace(config, label_weight=0.0),

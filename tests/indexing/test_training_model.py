@@ -26,6 +26,7 @@ from twindex.indexing.training.model import Twin  # noqa: E402
 from twindex.indexing.training.own_terms import OwnTerms, document_weights  # noqa: E402
 from twindex.indexing.training.packing import pack, unpack  # noqa: E402
 from twindex.indexing.training.probe import Probe, ProbeResult, ndcg  # noqa: E402
+from twindex.indexing.training.recipes import ablations  # noqa: E402
 from twindex.indexing.training.rerank import CrossTeacher, pair_batch, pair_scores, with_score_head  # noqa: E402
 from twindex.indexing.training.sampling import Sampler  # noqa: E402
 from twindex.indexing.training.teachers import TeacherVectors, bert_teacher, teacher_vectors  # noqa: E402
@@ -329,6 +330,17 @@ def test_other_forms_of_matching_learn(tmp_path: Path, changes: dict[str, Any]) 
     assert made.history[-1]["pruned"] > 0.5  # of 40 passages
     if "query_expansion" in changes:  # the expansions of queries take part in the loss and in its penalty
         assert made._one()["query_nonzeros"] > 0
+
+
+def test_each_ablation_changes_something_else() -> None:
+    made = ablations(SETTINGS)
+    assert made["plain"] == SETTINGS
+    plain = set(map(str, SETTINGS.to_dict().items()))
+    changed = {name: set(map(str, config.to_dict().items())) - plain for name, config in made.items()}
+    changed.pop("plain")
+    assert all(changed.values())
+    assert len({frozenset(items) for items in changed.values()}) == len(changed)
+    assert {config.penalty for config in made.values()} == {"flops", "idf-flops", "df-flops"}
 
 
 def test_a_head_that_was_trained_is_not_calibrated_again(tmp_path: Path) -> None:
