@@ -9,6 +9,8 @@ from typing import Any
 from sparse_bars import verdicts
 
 Result = dict[str, Any]
+#: Settings of approximate engines are shown from this recall on.
+NEAR = 0.9
 
 
 def render(found: list[Result]) -> str:
@@ -153,7 +155,8 @@ def chosen(name: str, engine: Result) -> Iterable[str]:
     for k, tuned in engine.get("tuned", {}).items():
         table = tuned["table"]
         if len(table) > 1:
-            shown = sorted(table.items(), key=lambda item: -item[1]["qps"])[:6]
+            near = {variant: one for variant, one in table.items() if one["recall"] >= NEAR} or table
+            shown = sorted(near.items(), key=lambda item: -item[1]["qps"])[:6]
             text = ", ".join(_strategy(variant, found) for variant, found in shown)
             yield f"- {name}, k = {k}: {tuned['best']} chosen (QPS when choosing: {text})"
 

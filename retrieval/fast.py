@@ -293,9 +293,8 @@ class FastIndex:
         self._within.leave(space)
         self._check(refused, job.ids)
         left = first + np.flatnonzero(job.hits.counts[first:last] == kernels().within.LEFT)
-        for run in np.split(left, np.flatnonzero(np.diff(left) > 1) + 1):
-            if len(run):
-                self._part(job, int(run[0]), int(run[-1]) + 1)
+        for run in np.split(left, np.flatnonzero(np.diff(left) > 1) + 1) if len(left) else ():
+            self._part(job, int(run[0]), int(run[-1]) + 1)
 
     def _place(self, job: Job, first: int, last: int) -> Workplace:
         """Memory for some consecutive queries."""
