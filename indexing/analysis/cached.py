@@ -100,8 +100,10 @@ class CachedAnalyzer(ABC):
         raise NotImplementedError(f"{type(self).__name__} has no terms by word")
 
     def prepare(self) -> None:
-        """Uses compiled code from now on, where there is some: much is to come."""
+        """Loads compiled code now, where there is some: much is to come."""
         self._chars = max(self._chars, COMPILED_CHARS)
+        if self.by_word:
+            self._tokens(Block.of([""]), WordTable())
 
     def analyze(self, texts: Iterable[str], vocabulary: Vocabulary) -> TermBatch:
         """The terms of many texts as numbers, new terms added to the vocabulary.
