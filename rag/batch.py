@@ -24,10 +24,25 @@ Outcome = Draft | GenerationError
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A prompt, and the seed of each sample that is wanted of it."""
+    """The seed of each sample that is wanted, and what it is asked by: one prompt for all, or one for each.
 
-    prompt: Prompt
+    Prompts that begin alike cost least: what they have in common is read once.
+
+    Raises:
+        ConfigError: If there are several prompts, and not as many as seeds.
+    """
+
+    prompt: Prompt | tuple[Prompt, ...]
     seeds: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.prompt, tuple) and len(self.prompt) != len(self.seeds):
+            raise ConfigError(f"{len(self.prompt)} prompts for {len(self.seeds)} samples", expected="one for each")
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """The prompt of each sample."""
+        return self.prompt if isinstance(self.prompt, tuple) else (self.prompt,) * len(self.seeds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +137,8 @@ class Threaded:
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="twindex-generate")
         try:
             for place, ask in enumerate(asks):
-                futures = [pool.submit(self._one, ask.prompt, sampling, seed) for seed in ask.seeds]
+                asked = zip(ask.prompts, ask.seeds, strict=True)
+                futures = [pool.submit(self._one, prompt, sampling, seed) for prompt, seed in asked]
                 waiting.append((place, futures))
                 while sum(len(pending) for _, pending in waiting) >= 2 * self._workers + len(ask.seeds):
                     done, failures = self._done(waiting, failures)

@@ -14,10 +14,10 @@ Method = Literal["doc2query++", "plain", "keywords", "no-topics", "no-keywords"]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
 #: The prompt of each method that has one.
 _PROMPTS: Final[dict[str, str]] = {
-    "doc2query++": "guided",
+    "doc2query++": "focus",
     "plain": "plain",
-    "no-topics": "no-topics",
-    "no-keywords": "no-keywords",
+    "no-topics": "focus",
+    "no-keywords": "focus",
 }
 
 
@@ -25,9 +25,10 @@ _PROMPTS: Final[dict[str, str]] = {
 class ExpandConfig:
     """How a document is expanded. The number of queries is not part of it: a store is extended by more.
 
-    ``per_set``: queries of one draft; ``line_tokens``: tokens of one query, at most; ``topics``,
-    ``keywords``: how many a prompt shows; ``seed``: of all sampling. Defaults as the Doc2Query++ authors' code has
-    them, but for ``top_p``.
+    ``per_set``: queries of one set; ``line_tokens``: tokens of one query, at most; ``topics``, ``keywords``: how many a
+    document has; ``focus``: keywords that one draft is about; ``joins``: whether the last query of a set is made of
+    keywords instead of being written; ``seed``: of all sampling. Defaults as the Doc2Query++ authors' code has
+    them, but for ``top_p``, ``focus`` and ``joins``, which are ours.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -40,6 +41,8 @@ class ExpandConfig:
     top_p: float = 0.95
     topics: int = 3
     keywords: int = 10
+    focus: int = 2
+    joins: bool = True
     keyword_temperature: float = 0.1
     examples: int = 4
     seed: int = 0
@@ -47,7 +50,7 @@ class ExpandConfig:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ConfigError(f"method {self.method!r}", expected=", ".join(METHODS))
-        for name in ("per_set", "line_tokens", "topics", "keywords"):
+        for name in ("per_set", "line_tokens", "topics", "keywords", "focus"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}", expected="1 or more")
         if self.examples < 0 or self.temperature < 0 or self.keyword_temperature < 0 or not 0 < self.top_p <= 1:
@@ -68,9 +71,24 @@ class ExpandConfig:
         """Whether a language model writes the queries."""
         return self.method != "keywords"
 
+    @property
+    def shows_topics(self) -> bool:
+        """Whether a prompt names topics."""
+        return self.method in ("doc2query++", "no-keywords")
+
+    @property
+    def shows_keywords(self) -> bool:
+        """Whether a prompt names keywords."""
+        return self.method in ("doc2query++", "no-topics")
+
+    @property
+    def written(self) -> int:
+        """Queries of a set that the model writes: all, or all but the last."""
+        return self.per_set - (self.joins and self.shows_keywords and self.per_set > 1)
+
     def prompt(self) -> ExpandPrompt:
         """What asks for queries."""
-        return ExpandPrompt.named(_PROMPTS[self.method], examples=self.examples)
+        return ExpandPrompt.named(_PROMPTS[self.method], examples=self.examples, lines=self.written)
 
     def selection(self) -> ExpandPrompt:
         """What asks for keywords."""
@@ -86,6 +104,8 @@ class ExpandConfig:
         facts: dict[str, Any] = {"name": self.method, "method": self.method}
         if self.guided:
             facts |= {"guide": guide, "topics": self.topics, "keywords": self.keywords}
+            if self.writes:
+                facts |= {"focus": self.focus, "written": self.written}
         if self.writes:
             facts |= {
                 "generator": generator,

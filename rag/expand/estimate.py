@@ -46,11 +46,11 @@ def estimate(expansion: Expansion, passages: Iterable[Passage]) -> Estimate:
         requests += calls
         prompts += calls * (common + own)
         shared += calls * common
-        completions += sets * config.per_set * QUERY_TOKENS + config.selects * config.keywords * KEYWORD_TOKENS
+        completions += sets * config.written * QUERY_TOKENS + config.selects * config.keywords * KEYWORD_TOKENS
     return Estimate(documents, pending, requests, prompts, shared, completions)
 
 
 def _common(expansion: Expansion) -> int:
     """Tokens of instructions and worked examples."""
-    prompt = expansion.config.prompt().render(Shown("", ""), count=expansion.config.per_set)
+    prompt = expansion.config.prompt().render(Shown("", ""), count=expansion.config.written)
     return count_tokens(prompt.text)

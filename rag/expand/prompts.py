@@ -22,10 +22,10 @@ from twindex.rag.prompt import Message, Prompt
 from twindex.rag.types import Context
 
 #: Prompts that come with the package, by their short names.
-NAMES: Final = ("guided", "plain", "no-topics", "no-keywords", "select", "label", "training")
+NAMES: Final = ("focus", "guided", "plain", "no-topics", "no-keywords", "select", "label", "training")
 #: Tokens of a document that a prompt shows. Source: the Doc2Query++ authors' code.
 DOCUMENT_TOKENS: Final = 512
-_FIELD: Final = re.compile(r"\{(document|topics|keywords|candidates|count)\}")
+_FIELD: Final = re.compile(r"\{(document|topics|keywords|focus|candidates|count)\}")
 #: About one token of the common vocabularies: up to six letters, one digit, one sign.
 _TOKEN: Final = re.compile(r"[^\W\d_]{1,6}|\d|[^\w\s]|_")
 
@@ -56,8 +56,13 @@ class ExpandPrompt:
     examples: tuple[tuple[Shown, tuple[str, ...]], ...]
 
     @classmethod
-    def named(cls, name: str, *, examples: int = 4) -> ExpandPrompt:
+    def named(cls, name: str, *, examples: int = 4, lines: int | None = None) -> ExpandPrompt:
         """The prompt of that short name, from the package's data.
+
+        Args:
+            name: One of :data:`NAMES`.
+            examples: Worked examples that it has, at most.
+            lines: Lines that an answer of an example has, at most; None = all.
 
         Raises:
             ConfigError: If there is no such prompt.
@@ -66,7 +71,7 @@ class ExpandPrompt:
             raise ConfigError(f"no prompt {name!r}", expected=", ".join(NAMES))
         found = _data(f"expand-{name}.json")
         worked = [
-            (_shown(example), _answer(example, found["answer"]))
+            (_shown(example, found["answer"]), _answer(example, found["answer"])[:lines])
             for example in _data("expand-examples.json")["examples"][:examples]
         ]
         return cls(found["name"], found["system"], found["user"], tuple(worked))
@@ -95,6 +100,7 @@ class ExpandPrompt:
             "topics": "; ".join(map(_inline, shown.topics)) or "(none)",
             "keywords": ", ".join(map(_inline, shown.keywords)) or "(none)",
             "candidates": ", ".join(map(_inline, shown.candidates)) or "(none)",
+            "focus": _focus(shown),
             "count": str(count),
         }
         return _FIELD.sub(lambda match: fields[match.group(1)], self.user)
@@ -130,8 +136,16 @@ def _data(file: str) -> Any:
     return json.loads(files("twindex.rag").joinpath("prompts", file).read_text("utf-8"))
 
 
-def _shown(example: dict[str, Any]) -> Shown:
-    lists: dict[str, Sequence[str]] = {key: example[key] for key in ("topics", "keywords", "candidates")}
+def _focus(shown: Shown) -> str:
+    """As in "zinc acetate, throat (treatment of colds)"; one of the two where there is no other."""
+    keywords, topics = ", ".join(map(_inline, shown.keywords)), "; ".join(map(_inline, shown.topics))
+    return f"{keywords} ({topics})" if keywords and topics else keywords or topics or "(none)"
+
+
+def _shown(example: dict[str, Any], kind: str) -> Shown:
+    """What an example shows: all that guides it, or its focus if that is what its answer is about."""
+    given = example["focus"] if kind == "focused" else example
+    lists: dict[str, Sequence[str]] = {key: given.get(key, ()) for key in ("topics", "keywords", "candidates")}
     return Shown(example["title"], example["text"], **{key: tuple(value) for key, value in lists.items()})
 
 

@@ -21,6 +21,7 @@ from twindex.indexing.expansion.writer import ExpansionWriter
 from twindex.indexing.types import Passage, Progress, no_progress
 from twindex.rag.batch import Ask, BatchGenerator, Outcome, Sampling
 from twindex.rag.expand.config import ExpandConfig
+from twindex.rag.expand.focus import Focus
 from twindex.rag.expand.guidance import Guidance, Guide
 from twindex.rag.expand.prompts import Shown
 from twindex.rag.expand.report import ExpandReport
@@ -29,6 +30,8 @@ from twindex.rag.forms import Lines, read_lines
 
 #: Sets that may be asked for beyond the least number, as a multiple of it, where near-duplicates come out.
 EXTRA: Final = 2.0
+#: Share of sets that is asked for in addition at once: so many near-duplicates are expected, and rounds cost time.
+SPARE: Final = 0.1
 #: Records are written when there are so many, or when so many seconds have passed.
 FLUSH_RECORDS: Final = 512
 FLUSH_SECONDS: Final = 5.0
@@ -174,11 +177,26 @@ class Expansion:
             found = self.writer.store.queries(document, self.hash, duplicates=True)
             return [] if len(found) >= self.queries else [0]
         done = self.writer.store.sets(document, self.hash)
-        have = len(self.writer.store.queries(document, self.hash, self.queries)) if done else 0
-        least = -(-self.queries // self.config.per_set)
-        wanted = -(-(self.queries - have) // self.config.per_set)
-        free = (number for number in range(int(least * (1 + EXTRA))) if number not in done)
-        return list(islice(free, _rounded(wanted))) if wanted > 0 else []
+        # Whatever was interrupted comes to the same sets: those that are asked for at once do not depend on what they
+        # brought, and later ones are never more than needed.
+        first = [number for number in range(int(self._least * (1 + SPARE))) if number not in done]
+        if first:
+            return first
+        wanted = -(
+            -(self.queries - len(self.writer.store.queries(document, self.hash, self.queries))) // self.config.per_set
+        )
+        free = (number for number in range(self._most) if number not in done)
+        return list(islice(free, max(0, wanted)))
+
+    @property
+    def _least(self) -> int:
+        """Sets that are enough if all queries are distinct."""
+        return -(-self.queries // self.config.per_set)
+
+    @property
+    def _most(self) -> int:
+        """Sets that a document may have."""
+        return int(self._least * (1 + EXTRA))
 
     def _count(self, jobs: Sequence[_Job]) -> None:
         """Adds documents that have enough, and near-duplicates among the queries of all these documents."""
@@ -191,7 +209,7 @@ class Expansion:
     def _guided(self, passages: dict[bytes, Passage]) -> list[_Job]:
         found: list[Guidance | None] = [None] * len(passages)
         if self._guide is not None and self.config.guided:
-            wanted = 0 if self.config.writes else self.queries
+            wanted = self._most if self.config.writes else self.queries
             found = list(self._guide.guide([passage.contents for passage in passages.values()], wanted))
         jobs = [
             _Job(hash_, Shown.of(passage), guidance)
@@ -233,11 +251,11 @@ class Expansion:
         return [job for job in jobs if known[job.document]]
 
     def _round(self, jobs: Sequence[_Job], stop: Callable[[], bool]) -> None:
-        """Asks for the missing sets of all jobs, those with as many missing sets together."""
+        """Asks for the missing sets of all jobs, those with about as many missing sets together."""
         groups: dict[int, list[tuple[_Job, list[int]]]] = {}
         for job in jobs:
             missing = self.missing(job.document)
-            groups.setdefault(len(missing), []).append((job, missing))
+            groups.setdefault(len(missing).bit_length(), []).append((job, missing))
         for samples in sorted(groups, reverse=True):
             if self.report.stopped:
                 return
@@ -246,24 +264,29 @@ class Expansion:
     def _group(self, group: Sequence[tuple[_Job, list[int]]], stop: Callable[[], bool]) -> None:
         assert self._generator is not None
         config, prompt = self.config, self.config.prompt()
-        form = Lines(config.per_set, config.per_set, config.line_tokens)
+        form = Lines(config.written, config.written, config.line_tokens)
         sampling = Sampling(form.room, config.temperature, config.top_p, form)
+        focuses = [self._focus(job) for job, _ in group]
 
         def asks() -> Iterator[Ask]:
-            for job, numbers in group:
+            for (job, numbers), focus in zip(group, focuses, strict=True):
                 if stop():
                     return
                 seeds = tuple(seed_of(config.seed, job.document, number) for number in numbers)
-                yield Ask(prompt.render(self._shown(job), count=config.per_set), seeds)
+                if focus is None:
+                    yield Ask(prompt.render(job.shown, count=config.written), seeds)
+                    continue
+                shown = [focus.shown(job.shown, number) for number in numbers]
+                yield Ask(tuple(prompt.render(one, count=config.written) for one in shown), seeds)
 
         outcomes = self._generator.batch(asks(), sampling)
         for place, results in outcomes:
             job, numbers = group[place]
             for number, outcome in zip(numbers, results, strict=True):
-                self._outcome(job, number, outcome, form)
+                self._outcome(job, number, outcome, form, focuses[place])
             self._flush_now_and_then()
 
-    def _outcome(self, job: _Job, number: int, outcome: Outcome, form: Lines) -> None:
+    def _outcome(self, job: _Job, number: int, outcome: Outcome, form: Lines, focus: Focus | None) -> None:
         lines: tuple[str, ...] = ()
         if isinstance(outcome, GenerationError):
             if not self.report.stopped:
@@ -278,19 +301,18 @@ class Expansion:
             self.report.failure("no query in the draft")
             self._add(job, "failed", {"why": "no query in the draft", "text": outcome.text[:300]}, number)
             return
+        self.report.short += len(lines) < form.least
+        if focus is not None and self.config.written < self.config.per_set:
+            lines += focus.last(number)
         self.report.sets += 1
         self.report.queries += len(lines)
-        self.report.short += len(lines) < form.least
         self._add(job, "queries", list(lines), number)
 
-    def _shown(self, job: _Job) -> Shown:
+    def _focus(self, job: _Job) -> Focus | None:
         if job.guidance is None:
-            return job.shown
-        topics = tuple(label for _, _, label in job.guidance.topics[: self.config.topics])
-        keywords = job.guidance.chosen
-        if self.config.selects:
-            keywords = self.writer.store.keywords(job.document, self.hash) or keywords
-        return Shown(job.shown.title, job.shown.text, topics, tuple(keywords[: self.config.keywords]))
+            return None
+        keywords = self.writer.store.keywords(job.document, self.hash) if self.config.selects else ()
+        return Focus.of(job.shown, job.guidance, keywords or job.guidance.chosen, self.config)
 
     def _add(self, job: _Job, kind: Kind, value: object, number: int = 0) -> None:
         self._buffer.append(Record(self.hash, job.document, kind, number, value))
@@ -298,12 +320,6 @@ class Expansion:
     def _flush_now_and_then(self) -> None:
         if len(self._buffer) >= FLUSH_RECORDS or time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self.flush()
-
-
-def _rounded(sets: int) -> int:
-    """A number of sets, rounded up so that few different numbers occur: documents of one number go together."""
-    step = 1 if sets <= 2 else 2 if sets <= 10 else 4
-    return -(-sets // step) * step
 
 
 def seed_of(seed: int, document: bytes, number: int) -> int:

@@ -1,8 +1,9 @@
 """Batches of drafts from a model in torch, made for a GPU: many prompts in slots, several samples of each.
 
-A prompt is computed once, whatever number of samples is drawn from it, and what all prompts have in common at
-their beginning (instructions, worked examples) is computed once for all. A slot whose samples are done takes
-the next prompt. On a GPU the step is recorded once and replayed.
+What the samples of an ask have in common at the beginning of their prompts is computed once, whatever number of
+samples is drawn, and what all prompts begin with (instructions, worked examples) is computed once for all. The rest
+of a prompt, its tail, is read by the sample alone, a token a step. A slot whose samples are done takes the next ask.
+On a GPU the step is recorded once and replayed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from twindex.rag.generators.torch_chat import ChatMl
 from twindex.rag.generators.torch_decoder import Decoder, Tensor
 from twindex.rag.generators.torch_gguf import GgufModel
 from twindex.rag.generators.torch_sampling import Sampler, new_samples
+from twindex.rag.prompt import Prompt
 from twindex.rag.types import Draft, Usage
 
 #: Steps between looks at which samples are done; each look waits for the device.
@@ -74,10 +76,10 @@ class TorchBatchGenerator:
         return f"torch:{self.config.path.name}"
 
     def batch(self, asks: Iterable[Ask], sampling: Sampling) -> Iterator[tuple[int, tuple[Outcome, ...]]]:
-        """As :class:`BatchGenerator` says. Every ask of a call must want the same number of samples.
+        """As :class:`BatchGenerator` says. Asks should want about the same number of samples.
 
         Raises:
-            ConfigError: If a prompt is longer than the model's context, or numbers of samples differ.
+            ConfigError: If a prompt is longer than the model's context.
         """
         numbered = iter(enumerate(asks))
         while block := list(islice(numbered, BLOCK)):
@@ -111,54 +113,53 @@ class _Run:
         self.past: list[tuple[Tensor, Tensor]] = []
 
     def outcomes(self, block: list[tuple[int, Ask]]) -> Iterator[tuple[int, tuple[Outcome, ...]]]:
-        torch = self.torch
-        samples = {len(ask.seeds) for _, ask in block}
-        if len(samples) != 1:
-            raise ConfigError(f"asks for {sorted(samples)} samples in one call", expected="the same number for all")
-        self.samples = samples.pop()
-        encoded = [self.chat.encode(ask.prompt.messages) for _, ask in block]
-        longest = max(map(len, encoded))
-        steps = self.sampling.max_tokens + 1
+        """The place of each ask and what became of its samples."""
+        self.samples = max(1, *(len(ask.seeds) for _, ask in block))
+        parts = [_Parts.of([self.chat.encode(prompt.messages) for prompt in _once(ask)]) for _, ask in block]
+        longest = max(len(part.head) for part in parts)
+        tail = max(len(tail) for part in parts for tail in part.tails)
+        steps = self.sampling.max_tokens + tail
         if longest + steps > self.decoder.shape.context:
             raise ConfigError(
-                f"a prompt of {longest:,} tokens and {steps:,} to write",
+                f"a prompt of {longest + tail:,} tokens and {self.sampling.max_tokens:,} to write",
                 expected=f"at most {self.decoder.shape.context:,} together",
             )
-        with torch.inference_mode():
-            yield from self._through(block, encoded, -(-longest // WIDTH) * WIDTH, -(-steps // 16) * 16)
+        with self.torch.inference_mode():
+            yield from self._through(block, parts, -(-max(1, longest) // WIDTH) * WIDTH, -(-steps // 16) * 16)
 
     def _through(
-        self, block: list[tuple[int, Ask]], encoded: list[list[int]], prefix: int, suffix: int
+        self, block: list[tuple[int, Ask]], parts: list[_Parts], prefix: int, suffix: int
     ) -> Iterator[tuple[int, tuple[Outcome, ...]]]:
         count = min(max(1, self.config.rows // self.samples), len(block))
         self.slots = self.decoder.slots(count, samples=self.samples, prefix=prefix, suffix=suffix)
-        self.rows = new_samples(self.torch, count * self.samples, suffix, self.decoder.device)
-        self._share(encoded)
+        tail = max(len(tail) for part in parts for tail in part.tails)
+        self.rows = new_samples(
+            self.torch, count * self.samples, self.sampling.max_tokens, self.decoder.device, tail=tail
+        )
+        self._share([part.head for part in parts])
         advance = self._advance()
         # Long prompts first: those that are computed together are of about one length, and the end is short.
-        waiting = sorted(range(len(block)), key=lambda place: (len(encoded[place]), place))
+        waiting = sorted(range(len(block)), key=lambda place: (len(parts[place].head), place))
         held: dict[int, int] = {}
         while waiting or held:
             free = [slot for slot in range(count) if slot not in held]
             if waiting and (len(free) >= max(1, count // 16) or not held):
                 chosen = [(slot, waiting.pop()) for slot in free if waiting]
-                self._fill([(slot, encoded[place], block[place][1]) for slot, place in chosen])
+                self._fill([(slot, parts[place], block[place][1]) for slot, place in chosen])
                 held |= dict(chosen)
             for _ in range(LOOK):
                 advance()
             done = self.rows.done.view(count, self.samples).all(1).tolist()
             finished = [slot for slot in held if done[slot]]
             if finished:
-                drafts = self._drafts(finished, [len(encoded[held[slot]]) for slot in finished])
+                drafts = self._drafts([(slot, parts[held[slot]], block[held[slot]][1]) for slot in finished])
                 for slot, outcomes in zip(finished, drafts, strict=True):
                     yield block[held.pop(slot)][0], outcomes
 
-    def _share(self, encoded: list[list[int]]) -> None:
+    def _share(self, heads: list[list[int]]) -> None:
         """Computes what all prompts begin with."""
-        low, high = min(encoded), max(encoded)
-        self.common = 0
-        while self.common < min(len(low), len(high)) - 2 and low[self.common] == high[self.common]:
-            self.common += 1
+        low, high = min(heads), max(heads)
+        self.common = _common(low, high, max(0, min(len(low), len(high)) - 1))
         if self.common:
             head = self.torch.tensor([low[: self.common]], device=self.decoder.device)
             self.past = self.decoder.prefill(head, [])
@@ -166,37 +167,47 @@ class _Run:
                 self.slots.prefix_k[layer][:, :, : self.common] = key
                 self.slots.prefix_v[layer][:, :, : self.common] = value
 
-    def _fill(self, prompts: list[tuple[int, list[int], Ask]]) -> None:
-        """Computes prompts into free slots. The last token of a prompt is the first that its samples read."""
+    def _fill(self, asks: list[tuple[int, _Parts, Ask]]) -> None:
+        """Computes the heads of prompts into free slots."""
         torch, device = self.torch, self.decoder.device
-        longest = max(len(tokens) for _, tokens, _ in prompts) - 1 - self.common
+        longest = max(len(parts.head) for _, parts, _ in asks) - self.common
         together = max(1, self.config.prefill_tokens // max(1, longest))
-        for start in range(0, len(prompts), together):
-            part = prompts[start : start + together]
-            own = [tokens[self.common : -1] for _, tokens, _ in part]
+        for start in range(0, len(asks), together):
+            part = asks[start : start + together]
+            own = [parts.head[self.common :] for _, parts, _ in part]
             width = -(-max(map(len, own)) // 16) * 16
             width = min(width, self.slots.prefix - self.common)
+            if not width:
+                continue
             padded = torch.tensor([tokens + [0] * (width - len(tokens)) for tokens in own], device=device)
             places = torch.tensor([slot for slot, _, _ in part], device=device)
             for layer, (key, value) in enumerate(self.decoder.prefill(padded, self.past)):
                 self.slots.prefix_k[layer][places, :, self.common : self.common + width] = key
                 self.slots.prefix_v[layer][places, :, self.common : self.common + width] = value
-        self._start(prompts)
+        self._start(asks)
 
-    def _start(self, prompts: list[tuple[int, list[int], Ask]]) -> None:
-        """Sets lengths, steps, first tokens and samples of slots that were filled."""
+    def _start(self, asks: list[tuple[int, _Parts, Ask]]) -> None:
+        """Sets lengths, steps, tails and samples of slots that were filled; rows that no sample wants are done."""
         torch, device, each = self.torch, self.decoder.device, self.samples
-        places = torch.tensor([slot for slot, _, _ in prompts], device=device)
+        places = torch.tensor([slot for slot, _, _ in asks], device=device)
         rows = (places[:, None] * each + torch.arange(each, device=device)).reshape(-1)
-        last = torch.tensor([tokens[-1] for _, tokens, _ in prompts], device=device)
-        seeds = torch.tensor([_signed(seed) for _, _, ask in prompts for seed in ask.seeds], device=device)
-        self.slots.length[places] = torch.tensor([len(tokens) - 1 for _, tokens, _ in prompts], device=device)
+        seeds: list[int] = []
+        tails: list[list[int]] = []
+        for _, parts, ask in asks:
+            idle = each - len(ask.seeds)
+            seeds += [_signed(seed) for seed in ask.seeds] + [0] * idle
+            tails += [*parts.tails_of(len(ask.seeds)), *[[0]] * idle]
+        self.slots.length[places] = torch.tensor([len(parts.head) for _, parts, _ in asks], device=device)
         self.slots.step[places] = 0
-        self.slots.token[rows] = last.repeat_interleave(each)
-        self.rows.seed[rows] = seeds
-        for numbers in (self.rows.line, self.rows.width, self.rows.count):
+        self.slots.token[rows] = torch.tensor([tail[0] for tail in tails], device=device)
+        room = self.rows.tail.shape[1]
+        self.rows.tail[rows] = torch.tensor([tail[1:] + [0] * (room + 1 - len(tail)) for tail in tails], device=device)
+        self.rows.unread[rows] = torch.tensor([len(tail) - 1 for tail in tails], device=device)
+        self.rows.seed[rows] = torch.tensor(seeds, device=device)
+        for numbers in (self.rows.line, self.rows.width, self.rows.count, self.rows.read):
             numbers[rows] = 0
-        self.rows.done[rows] = False
+        wanted = [i < len(ask.seeds) for _, _, ask in asks for i in range(each)]
+        self.rows.done[rows] = ~torch.tensor(wanted, device=device)
 
     def _advance(self) -> Any:
         """One step of all rows, as a function; on a GPU a recorded one."""
@@ -222,17 +233,52 @@ class _Run:
         self.slots.step.zero_()
         return graph.replay
 
-    def _drafts(self, slots: list[int], lengths: list[int]) -> list[tuple[Outcome, ...]]:
+    def _drafts(self, asks: list[tuple[int, _Parts, Ask]]) -> list[tuple[Outcome, ...]]:
         each = self.samples
-        rows = self.torch.tensor([slot * each + i for slot in slots for i in range(each)], device=self.decoder.device)
+        wanted = [slot * each + i for slot, _, ask in asks for i in range(len(ask.seeds))]
+        rows = self.torch.tensor(wanted, device=self.decoder.device, dtype=self.torch.int64)
         tokens, counts = self.rows.out[rows].tolist(), self.rows.count[rows].tolist()
-        made: list[Outcome] = []
-        for number, (row, count) in enumerate(zip(tokens, counts, strict=True)):
-            text = self.chat.decode(row[:count])
-            # The prompt was read once for all of its samples.
-            usage = Usage(0 if number % each else lengths[number // each], count, estimated=False)
-            made.append(Draft(text, usage=usage, finish="length" if count >= self.sampling.max_tokens else "stop"))
-        return [tuple(made[start : start + each]) for start in range(0, len(made), each)]
+        texts = self.chat.decode_many([row[:count] for row, count in zip(tokens, counts, strict=True)])
+        written = iter(zip(texts, counts, strict=True))
+        return [tuple(self._draft(next(written), i, parts) for i in range(len(ask.seeds))) for _, parts, ask in asks]
+
+    def _draft(self, written: tuple[str, int], number: int, parts: _Parts) -> Draft:
+        text, count = written
+        # The head was read once for all samples.
+        read = (len(parts.head) if number == 0 else 0) + len(parts.tails_of(number + 1)[number])
+        whole = count < self.sampling.max_tokens
+        return Draft(text, usage=Usage(read, count, estimated=False), finish="stop" if whole else "length")
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The prompts of an ask as tokens: what they have in common, and what each goes on with, never nothing.
+
+    One tail stands for all samples where they are asked alike.
+    """
+
+    head: list[int]
+    tails: list[list[int]]
+
+    @classmethod
+    def of(cls, encoded: list[list[int]]) -> _Parts:
+        low, high = min(encoded), max(encoded)
+        common = _common(low, high, min(map(len, encoded)) - 1)
+        return cls(low[:common], [tokens[common:] for tokens in encoded])
+
+    def tails_of(self, samples: int) -> list[list[int]]:
+        """The tail of each sample."""
+        return self.tails[:samples] if len(self.tails) > 1 else self.tails * samples
+
+
+def _once(ask: Ask) -> tuple[Prompt, ...]:
+    """The prompts of an ask; one, if all samples are asked alike."""
+    return ask.prompt if isinstance(ask.prompt, tuple) else (ask.prompt,)
+
+
+def _common(low: list[int], high: list[int], most: int) -> int:
+    """How many tokens two lists begin with together, at most ``most``."""
+    return next((i for i in range(most) if low[i] != high[i]), most)
 
 
 def _signed(seed: int) -> int:

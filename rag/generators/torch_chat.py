@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any, Final
 
 from twindex.indexing.errors import ConfigError
@@ -11,6 +12,8 @@ from twindex.rag.prompt import Message
 
 START: Final = "<|im_start|>"
 END: Final = "<|im_end|>"
+#: Texts whose tokens are kept.
+KNOWN: Final = 1024
 #: Signs that no line may begin with: bullets, headings, quotes, code.
 _NO_OPENING: Final = frozenset("-*•–—#\"'`“”‘’>|[]{}()/\\.,;:!?+=_~&^@")
 
@@ -34,6 +37,7 @@ class ChatMl:
                 remedy="run this model through llama.cpp or an endpoint",
             )
         self.tokenizer = tokenizer
+        self._known: dict[str, tuple[int, ...]] = {}
         self._start, self._end = int(tokenizer.token_to_id(START)), int(tokenizer.token_to_id(END))
         self._break = self._plain("\n")
 
@@ -47,10 +51,12 @@ class ChatMl:
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of a draft, up to its stop token."""
-        text = list(tokens)
-        if self._end in text:
-            text = text[: text.index(self._end)]
-        return str(self.tokenizer.decode(text, skip_special_tokens=True))
+        return self.decode_many([tokens])[0]
+
+    def decode_many(self, drafts: Sequence[Sequence[int]]) -> list[str]:
+        """The texts of drafts, each up to its stop token."""
+        cut = [list(takewhile(lambda token: token != self._end, tokens)) for tokens in drafts]
+        return [str(text) for text in self.tokenizer.decode_batch(cut, skip_special_tokens=True)]
 
     def kinds(self, size: int) -> list[int]:
         """What each token of a vocabulary of ``size`` does, as :mod:`.torch_sampling` names it."""
@@ -63,11 +69,16 @@ class ChatMl:
         kinds[self._end] = STOPS
         return kinds
 
-    def _plain(self, text: str) -> list[int]:
-        """Tokens of a text in which names of control tokens are only text."""
-        if END in text or START in text or "<|" in text:
-            text = text.replace("<|", "< |")
-        return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
+    def _plain(self, text: str) -> tuple[int, ...]:
+        """Tokens of a text in which names of control tokens are only text. Prompts repeat most of their texts."""
+        known = self._known.get(text)
+        if known is None:
+            plain = text.replace("<|", "< |")
+            known = tuple(self.tokenizer.encode(plain, add_special_tokens=False).ids)
+            if len(self._known) >= KNOWN:
+                self._known.clear()
+            self._known[text] = known
+        return known
 
 
 def _kind(text: str) -> int:

@@ -123,14 +123,13 @@ class Decoder:
         torch = self.torch
         start = past[0][0].shape[2] if past else 0
         count, width = tokens.shape
-        positions = torch.arange(start, start + width, device=self.device)
+        turn = self._turn(torch.arange(start, start + width, device=self.device))
         # What fills up a row on the right is never seen by what stands left of it, so one mask does for all rows.
         mask = torch.ones(width, start + width, device=self.device, dtype=torch.bool).tril(start)
         hidden = self.weights["embed"][tokens]
         made: list[tuple[Tensor, Tensor]] = []
         for layer in range(self.shape.layers):
-            query, key, value = self._qkv(layer, hidden)
-            query, key = self._turned(query, positions), self._turned(key, positions)
+            query, key, value = self._qkv(layer, hidden, turn)
             key, value = key.transpose(1, 2), value.transpose(1, 2)
             made.append((key, value))
             if start:
@@ -148,51 +147,65 @@ class Decoder:
     def step(self, slots: Slots) -> Tensor:
         """Logits [rows, vocabulary] of what follows ``slots.token``, whose keys and values are kept."""
         torch, shape = self.torch, self.shape
-        count, samples, rows = slots.count, slots.samples, slots.count * slots.samples
+        samples, rows = slots.samples, slots.count * slots.samples
         at = slots.step.repeat_interleave(samples)
-        positions = (slots.length + slots.step).repeat_interleave(samples)
+        turn = self._turn((slots.length + slots.step).repeat_interleave(samples))
         every = torch.arange(rows, device=self.device)
-        unseen_prefix = torch.arange(slots.prefix, device=self.device) >= slots.length[:, None]
-        unseen_suffix = torch.arange(slots.suffix, device=self.device) > at[:, None]
+        unseen = self._unseen(slots)
         hidden = self.weights["embed"][slots.token]
         for layer in range(shape.layers):
-            query, key, value = self._qkv(layer, hidden)
-            query, key = self._turned(query, positions), self._turned(key, positions)
+            query, key, value = self._qkv(layer, hidden, turn)
             slots.suffix_k[layer][every, :, at] = key
             slots.suffix_v[layer][every, :, at] = value
-            query = query.view(rows, shape.kv_heads, shape.group, shape.head)
-            # The samples of a slot side by side: one product with the prefix that they share.
-            together = query.view(count, samples, shape.kv_heads, shape.group, shape.head).transpose(1, 2)
-            together = together.reshape(count, shape.kv_heads, samples * shape.group, shape.head)
-            old = (together @ slots.prefix_k[layer].transpose(2, 3)).float()
-            old = old.masked_fill(unseen_prefix[:, None, None], float("-inf"))
-            old = old.view(count, shape.kv_heads, samples, shape.group, slots.prefix).transpose(1, 2)
-            old = old.reshape(rows, shape.kv_heads, shape.group, slots.prefix)
-            new = (query @ slots.suffix_k[layer].transpose(2, 3)).float()
-            new = new.masked_fill(unseen_suffix[:, None, None], float("-inf"))
-            share = (torch.cat([old, new], 3) * shape.head**-0.5).softmax(3).to(self.dtype)
-            seen = share[..., slots.prefix :] @ slots.suffix_v[layer]
-            share = share[..., : slots.prefix].view(count, samples, shape.kv_heads, shape.group, slots.prefix)
-            share = share.transpose(1, 2).reshape(count, shape.kv_heads, samples * shape.group, slots.prefix)
-            seen_prefix = (
-                (share @ slots.prefix_v[layer])
-                .view(count, shape.kv_heads, samples, shape.group, shape.head)
-                .transpose(1, 2)
-            )
-            seen = seen + seen_prefix.reshape(rows, shape.kv_heads, shape.group, shape.head)
-            hidden = self._after(layer, hidden, seen.reshape(rows, -1))
+            hidden = self._after(layer, hidden, self._seen(layer, slots, query, unseen))
         slots.step += 1
         return self._normed(hidden, self.weights["norm"]) @ self.weights["head"].T
 
-    def _qkv(self, layer: int, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries [..., heads, head], keys and values [..., kv_heads, head]."""
+    def _unseen(self, slots: Slots) -> Tensor:
+        """Which places of prefix and suffix no row of a slot has written: bool[count, 1, 1, prefix + suffix]."""
+        torch = self.torch
+        prefix = torch.arange(slots.prefix, device=self.device) >= slots.length[:, None]
+        suffix = torch.arange(slots.suffix, device=self.device) > slots.step[:, None]
+        return torch.cat([prefix, suffix], 1)[:, None, None]
+
+    def _seen(self, layer: int, slots: Slots, query: Tensor, unseen: Tensor) -> Tensor:
+        """What rows with queries [rows, heads, head] see: [rows, heads * head].
+
+        The samples of a slot stand side by side, so that each slot is one product with the prefix that they share. All
+        that is as large as rows times prefix is touched as seldom as can be: it decides on the time of a step.
+        """
+        torch, shape = self.torch, self.shape
+        count, samples, group = slots.count, slots.samples, shape.group
+        query = (query * shape.head**-0.5).view(count, samples, shape.kv_heads, group, shape.head).transpose(1, 2)
+        old = query.reshape(count, shape.kv_heads, samples * group, shape.head) @ slots.prefix_k[layer].transpose(2, 3)
+
+        def by_row(wide: Tensor) -> Tensor:
+            """[count, kv_heads, samples * group, any] as [rows, kv_heads, group, any]."""
+            apart = wide.view(count, shape.kv_heads, samples, group, -1).transpose(1, 2)
+            return apart.reshape(count * samples, shape.kv_heads, group, -1)
+
+        def by_slot(wide: Tensor) -> Tensor:
+            apart = wide.view(count, samples, shape.kv_heads, group, -1).transpose(1, 2)
+            return apart.reshape(count, shape.kv_heads, samples * group, -1)
+
+        own = query.transpose(1, 2).reshape(count * samples, shape.kv_heads, group, shape.head)
+        new = by_slot(own @ slots.suffix_k[layer].transpose(2, 3))
+        share = torch.cat([old, new], 3).masked_fill_(unseen, float("-inf")).softmax(3)
+        seen = by_row(share[..., : slots.prefix] @ slots.prefix_v[layer])
+        seen = seen + by_row(share[..., slots.prefix :].contiguous()) @ slots.suffix_v[layer]
+        return seen.reshape(count * samples, -1)
+
+    def _qkv(self, layer: int, hidden: Tensor, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries [..., heads, head], keys and values [..., kv_heads, head]; queries and keys turned."""
         shape = self.shape
         normed = self._normed(hidden, self.weights[f"{layer}.norm1"])
         made = self.torch.nn.functional.linear(
             normed, self.weights[f"{layer}.qkv"], self.weights.get(f"{layer}.qkv_bias")
         )
         made = made.view(*hidden.shape[:-1], -1, shape.head)
-        return tuple(made.split([shape.heads, shape.kv_heads, shape.kv_heads], -2))
+        turned, value = made.split([shape.heads + shape.kv_heads, shape.kv_heads], -2)
+        query, key = self._turned(turned, turn).split([shape.heads, shape.kv_heads], -2)
+        return query, key, value
 
     def _after(self, layer: int, hidden: Tensor, seen: Tensor) -> Tensor:
         """The rest of a layer: projection, residual, feed-forward."""
@@ -204,10 +217,13 @@ class Decoder:
     def _normed(self, hidden: Tensor, weight: Tensor) -> Tensor:
         return self.torch.nn.functional.rms_norm(hidden, (self.shape.hidden,), weight, self.shape.epsilon)
 
-    def _turned(self, heads: Tensor, positions: Tensor) -> Tensor:
-        """Heads [..., n, any, head] at positions [n], turned by their positions."""
-        torch = self.torch
-        cos, sin = self._cos[positions][:, None], self._sin[positions][:, None]
+    def _turn(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and sines of positions [n]: float32[n, 1, head / 2] each."""
+        return self._cos[positions][:, None], self._sin[positions][:, None]
+
+    def _turned(self, heads: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+        """Heads [..., n, any, head] turned by their positions."""
+        torch, (cos, sin) = self.torch, turn
         full = heads.float()
         if self.shape.rope_pairs:
             left, right = full[..., 0::2], full[..., 1::2]

@@ -25,7 +25,11 @@ TOP: Final = 64
 
 @dataclass(slots=True)
 class Samples:
-    """Samples in work, one a row. Shapes: all int64[rows] but ``out`` int64[rows, steps], ``done`` bool[rows]."""
+    """Samples in work, one a row. Shapes: all int64[rows] but ``out`` int64[rows, steps], ``done`` bool[rows].
+
+    ``tail`` int64[rows, any] is what a row still has to read before it writes, ``read`` and ``unread`` how much of it
+    it has read and how much there is.
+    """
 
     seed: Tensor
     line: Tensor
@@ -33,16 +37,21 @@ class Samples:
     count: Tensor
     done: Tensor
     out: Tensor
+    tail: Tensor
+    read: Tensor
+    unread: Tensor
 
 
-def new_samples(torch: Any, rows: int, steps: int, device: Any) -> Samples:
-    """Rows that are all done."""
+def new_samples(torch: Any, rows: int, steps: int, device: Any, tail: int = 0) -> Samples:
+    """Rows that are all done, with room for tails of so many tokens."""
 
-    def numbers() -> Tensor:
-        return torch.zeros(rows, device=device, dtype=torch.int64)
+    def numbers(*more: int) -> Tensor:
+        return torch.zeros(rows, *more, device=device, dtype=torch.int64)
 
-    out = torch.zeros(rows, steps, device=device, dtype=torch.int64)
-    return Samples(numbers(), numbers(), numbers(), numbers(), torch.ones(rows, device=device, dtype=torch.bool), out)
+    done = torch.ones(rows, device=device, dtype=torch.bool)
+    return Samples(
+        numbers(), numbers(), numbers(), numbers(), done, numbers(steps), numbers(tail + 1), numbers(), numbers()
+    )
 
 
 class Sampler:
@@ -74,7 +83,7 @@ class Sampler:
         self.bias = torch.where(allowed.to(device)[:, self.kinds], 0.0, float("-inf"))
 
     def draw(self, logits: Tensor, samples: Samples) -> Tensor:
-        """The next token of each row, int64[rows]; the samples are brought up to date."""
+        """What each row reads next, int64[rows]: the rest of its tail, then what it draws; samples are kept up."""
         torch = self.torch
         logits = logits + self.bias.to(logits.dtype)[self._state(samples)]
         values, tokens = logits.topk(min(TOP, logits.shape[1]), 1)
@@ -86,8 +95,11 @@ class Sampler:
             noise = _gumbel(torch, samples.seed[:, None], samples.count[:, None], tokens)
             scores = torch.where(kept & (chances > 0), chances.log() + noise, float("-inf"))
             token = tokens.gather(1, scores.argmax(1, keepdim=True))[:, 0]
-        self._follow(samples, token)
-        return token
+        reading = samples.read < samples.unread
+        told = samples.tail.gather(1, samples.read.clamp(max=samples.tail.shape[1] - 1)[:, None])[:, 0]
+        samples.read += reading
+        self._follow(samples, token, ~samples.done & ~reading)
+        return torch.where(reading, told, token)
 
     def _state(self, samples: Samples) -> Tensor:
         torch, form = self.torch, self.form
@@ -100,11 +112,10 @@ class Sampler:
         state = torch.where(samples.width == 0, AT_START, state)
         return torch.where(samples.done, FREE, state)
 
-    def _follow(self, samples: Samples, token: Tensor) -> None:
+    def _follow(self, samples: Samples, token: Tensor, alive: Tensor) -> None:
         torch, form = self.torch, self.form
         rows = torch.arange(len(token), device=token.device)
         kind = self.kinds[token]
-        alive = ~samples.done
         at = samples.count.clamp(max=samples.out.shape[1] - 1)
         samples.out[rows, at] = torch.where(alive, token, samples.out[rows, at])
         samples.count += alive

@@ -23,6 +23,7 @@ from twindex.rag.expand.guidance import Guidance
 from twindex.rag.expand.labels import Unnamed, refined_labels
 from twindex.rag.expand.select import matching
 from twindex.rag.expand.stage import Budget, Expansion
+from twindex.rag.prompt import Prompt
 from twindex.rag.types import Draft, Usage
 
 PASSAGES = [Passage(str(i), str(i), f"text number {i} of birds", "Title") for i in range(7)]
@@ -41,16 +42,16 @@ class Echo:
     def batch(self, asks: Iterable[Ask], sampling: Sampling) -> Iterator[tuple[int, tuple[Outcome, ...]]]:
         for place, ask in enumerate(asks):
             time.sleep(self.pause)
-            yield place, tuple(self.draft(ask, seed, sampling) for seed in ask.seeds)
+            yield place, tuple(self.draft(p, s, sampling) for p, s in zip(ask.prompts, ask.seeds, strict=True))
 
-    def draft(self, ask: Ask, seed: int, sampling: Sampling) -> Outcome:
-        self.calls.append((ask.prompt.template, seed))
-        shown = ask.prompt.messages[-1].content
+    def draft(self, prompt: Prompt, seed: int, sampling: Sampling) -> Outcome:
+        self.calls.append((prompt.template, seed))
+        shown = prompt.messages[-1].content
         if self.broken:
             return GenerationError("out of order")
-        if ask.prompt.template.startswith("expand-select"):
+        if prompt.template.startswith("expand-select"):
             return Draft(f"bird, wing\n{seed}\n- Nest", usage=Usage(10, 2))
-        if ask.prompt.template.startswith("expand-label"):
+        if prompt.template.startswith("expand-label"):
             return Draft("Flight of birds.")
         if seed % 5 == 0:
             return Draft("-\n*\n")

@@ -173,13 +173,28 @@ def test_it_is_a_batch_generator_and_refuses_what_cannot_be(model: tuple[Decoder
     assert made.name == "torch:m.gguf"
     with pytest.raises(ConfigError, match="at most 512 together"):
         list(made.batch([Ask(prompt("grain " * 600), (1,))], Sampling(5)))
-    with pytest.raises(ConfigError, match="same number"):
-        list(made.batch([Ask(PROMPTS[0], (1,)), Ask(PROMPTS[1], (1, 2))], Sampling(5)))
+    with pytest.raises(ConfigError, match="one for each"):
+        Ask(tuple(PROMPTS[:2]), (1, 2, 3))
     with pytest.raises(ConfigError, match="ChatML"):
         ChatMl(tokenizer(), "[INST]")
     if not torch.cuda.is_available():
         with pytest.raises(DeviceError):
             TorchBatchGenerator(TorchConfig(Path("m.gguf"), device="cuda"))
+
+
+@pytest.mark.parametrize("rows", [3, 64])
+def test_samples_may_be_asked_differently_and_in_different_numbers(model: tuple[Decoder, ChatMl], rows: int) -> None:
+    sampling = Sampling(24, 0.9, 0.95, Lines(2, 3, 7))
+    turns = [prompt(f"the wing of a bird lifts {more}") for more in ("", "air", "water and sand", "grain while ships")]
+    asks = [Ask(tuple(turns), (1, 2, 3, 4)), Ask(PROMPTS[2], (5,)), Ask(tuple(turns[1:3]), (2, 3))]
+    found = dict(generator(model, rows).batch(asks, sampling))
+    alone = generator(model, 1)
+    for place, ask in enumerate(asks):
+        for one, seed, outcome in zip(ask.prompts, ask.seeds, found[place], strict=True):
+            [(_, (expected,))] = alone.batch([Ask(one, (seed,))], sampling)
+            assert isinstance(outcome, Draft)
+            assert isinstance(expected, Draft)
+            assert outcome.text == expected.text
 
 
 def test_rotary_pairs_are_halves_in_another_order(model: tuple[Decoder, ChatMl]) -> None:
