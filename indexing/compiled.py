@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 Stamp = tuple[tuple[str, int, int], ...]
 
 
-def compiled(function: F, stamp: Stamp, **options: bool) -> F:
+def compiled(function: F, stamp: Stamp, **options: bool | set[str]) -> F:
     """The function, to be run without the interpreter's lock.
 
     Where nothing may be written, as in a read-only installation of a user without a home, each process compiles.
@@ -25,7 +25,7 @@ def compiled(function: F, stamp: Stamp, **options: bool) -> F:
         stamp: Of all files that the code depends on; where it has changed, what is kept is compiled anew.
         options: Options of numba's.
     """
-    how = {"nogil": True, "boundscheck": False, "error_model": "numpy"} | options
+    how: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": "numpy"} | options
     try:
         out: F = _numba.njit(cache=True, **how)(function)
     except RuntimeError:  # no folder to keep it in

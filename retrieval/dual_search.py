@@ -23,6 +23,7 @@ from twindex.indexing.expansion.reader import ExpansionReader
 from twindex.indexing.types import BoolArray, Float32Array, Int64Array
 from twindex.indexing.vectors import VectorReader
 from twindex.retrieval.dual_best import DualBest, Shares, fused_score
+from twindex.retrieval.dual_rows import Rows, product
 from twindex.retrieval.vector_search import (
     BLOCK_ROWS,
     FEW_QUERIES,
@@ -82,6 +83,7 @@ class DualPart:
             np.asarray(vectors.matrix) if vectors is not None else np.empty((0, text.dim), np.float32)
         )
         self._ptr = expansion.ptr
+        self._rough = Rows(self._text, self._queries, self._ptr)
         self._counts = expansion.counts
         self._proposes = proposes and not self._mean and expansion.has_codes
         self._graph = graph
@@ -158,13 +160,11 @@ class DualPart:
         """The exact share of the generated queries of passages that have some: float32[n]."""
         if self._mean:
             return exact_scores(self._means[locals_], query)
-        rows, starts, counts = self._gathered(locals_)
-        rough = _products(rows, query)
         # The greatest exact product belongs to a row whose rough product is within twice the error of the greatest.
-        error = 2 * Best(query, 1).error_of(UNIT_LENGTH if self._unit else largest_norm(rows))
-        near = np.flatnonzero(rough >= np.repeat(np.maximum.reduceat(rough, starts), counts) - error)
+        error = 2 * Best(query, 1).error_of(self._longest)
+        near, at = self._rough.near(locals_, query, error)
         out = np.full(len(locals_), -np.inf, np.float32)
-        np.maximum.at(out, np.searchsorted(starts, near, side="right") - 1, exact_scores(rows[near], query))
+        np.maximum.at(out, at, exact_scores(self._queries[near], query))
         return out
 
     @cached_property
@@ -245,8 +245,8 @@ class DualPart:
     def _propose(self, codes: Codes, query: Float32Array, one: DualBest, depth: int, allowed: BoolArray | None) -> None:
         """The threshold algorithm, with what the codes propose as one list and the text scores as the other."""
         numbers = codes.propose(query, depth)
-        owners, rows = self.expansion.owners[numbers], self._queries[numbers]
-        rough = _products(rows, query)
+        self._rough.count()
+        owners, rough = self.expansion.owners[numbers], self._rough.of_queries(numbers, query)
         starts = np.flatnonzero(np.diff(owners, prepend=-1))
         seen = owners[starts]
         there, a = self._counts > 0, np.float32(one.alpha)
@@ -268,7 +268,7 @@ class DualPart:
             self._scan(query[None], [one], allowed)
             return
         if len(unknown):
-            scores[unknown] = (1 - a) * text[unknown] + a * self._nearest(query, unknown)
+            scores[unknown] = (1 - a) * text[unknown] + a * self._rough.nearest(unknown, query)
             may[unknown] = scores[unknown] >= floor
         local = np.flatnonzero(may)
         one.offer(self.base + local, scores[local], error)
@@ -286,10 +286,10 @@ class DualPart:
             out = np.empty(self.size, np.float32)
             for start in range(0, self.size, BLOCK_ROWS):
                 block = self._text[start : start + BLOCK_ROWS]
-                out[start : start + BLOCK_ROWS] = _products(block, query)
+                out[start : start + BLOCK_ROWS] = product(block, query)
             return out, np.ones(self.size, np.bool_)
         local = np.union1d(local, seen)
-        scores = _products(self._text[local], query)
+        scores = self._rough.of_texts(local, query)
         out, certain = np.full(self.size, scores.min(initial=1.0), np.float32), np.zeros(self.size, np.bool_)
         out[local], certain[local] = scores, True
         return out, certain
@@ -300,24 +300,6 @@ class DualPart:
             return self._graph.propose(query, k, allowed)
         codes = self.expansion.text_codes()
         return codes.propose(query, max(TEXTS_LEAST, TEXTS_EACH * k)) if codes is not None else None
-
-    def _nearest(self, query: Float32Array, locals_: Int64Array) -> Float32Array:
-        """The greatest rough product of each passage's generated queries: float32[n]."""
-        rows, starts, _ = self._gathered(locals_)
-        return np.maximum.reduceat(_products(rows, query), starts)
-
-    def _gathered(self, locals_: Int64Array) -> tuple[Float32Array, Int64Array, Int64Array]:
-        """Vectors of the generated queries of passages that have some, where each passage's begin, and their counts."""
-        counts = self._counts[locals_]
-        starts = np.cumsum(counts) - counts
-        numbers = np.repeat(self._ptr[locals_] - starts, counts) + np.arange(int(counts.sum()))
-        return self._queries[numbers], starts, counts
-
-
-def _products(rows: Float32Array, query: Float32Array) -> Float32Array:
-    """float32 inner products of one query, by one thread: see ``FEW_QUERIES`` in :mod:`.vector_search`."""
-    out: Float32Array = np.einsum("ij,j->i", rows, query)
-    return out
 
 
 def _kth(scores: NDArray[np.float32], k: int) -> float:

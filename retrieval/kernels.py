@@ -40,6 +40,11 @@ def inlined(function: F) -> F:
     return compiled(function, _stamp(), forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
+def summing(function: F) -> F:
+    """The same, where additions may be done in any order and several at a time: for numbers that decide nothing."""
+    return compiled(function, _stamp(), fastmath={"reassoc", "contract", "nsz"})
+
+
 @cache
 def _stamp() -> Stamp:
     """What compiled code depends on: kernels call each other across files, and share the layout of ``image.py``."""

@@ -25,7 +25,7 @@ from twindex.indexing.snapshot import Snapshot
 from twindex.indexing.types import Document, Float32Array
 from twindex.indexing.vectors import HnswConfig
 from twindex.indexing.writer import IndexWriter
-from twindex.retrieval import dual_search
+from twindex.retrieval import dual_rows, dual_search
 from twindex.retrieval.dense import DenseConfig, DenseRetriever
 from twindex.retrieval.dual import DualRetriever
 from twindex.retrieval.types import Query, Ranking
@@ -167,6 +167,43 @@ def test_proposals_find_what_a_scan_finds(
         assert len(scans) - before >= len(asked)  # the exact one
         if share == 1.0:
             assert len(scans) - before < 1.5 * len(asked)  # the quick one seldom
+
+
+def test_compiled_products_change_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    monkeypatch.setattr(codes, "CODES_FROM", 500)
+    monkeypatch.setattr(dual_search, "PROPOSED_LEAST", 200)
+    asked = [" ".join(WORDS[i % 16 : i % 16 + 2]) for i in range(24)]
+    with index(tmp_path / "i", 600, segment_docs=400, deleted=range(0, 600, 7)) as snapshot:
+        plain, quick = (DualRetriever(snapshot, MODEL, alpha=0.5) for _ in range(2))
+        parts: list[Any] = quick._parts
+        for part in parts:
+            part._rough.compile()
+        for k in (1, 10, 60):
+            for text in asked:
+                assert pairs(quick.retrieve([text], k)[0]) == pairs(plain.retrieve([text], k)[0])
+        assert [part._rough._kernels is None for part in plain._parts] == [True, True]
+        monkeypatch.setattr(dual_rows, "WARM", 1)
+        plain.retrieve(asked[:1], 1)
+        assert [part._rough._kernels is None for part in plain._parts] == [False, True]  # the small one has no codes
+
+
+def test_rough_products_are_those_of_numpy() -> None:
+    pytest.importorskip("numba")
+    draw = np.random.default_rng(3)
+    counts = draw.integers(0, 9, 40)
+    ptr = np.concatenate([[0], np.cumsum(counts)])
+    texts, queries = (draw.standard_normal((n, 24)).astype(np.float32) for n in (40, int(ptr[-1])))
+    plain, quick = (dual_rows.Rows(texts, queries, ptr) for _ in range(2))
+    quick.compile()
+    query, there = draw.standard_normal(24).astype(np.float32), np.flatnonzero(counts)
+    for chosen in (there, there[::3], there[:0]):
+        np.testing.assert_allclose(quick.of_texts(chosen, query), plain.of_texts(chosen, query), atol=1e-5)
+        np.testing.assert_allclose(quick.of_queries(chosen, query), plain.of_queries(chosen, query), atol=1e-5)
+        if len(chosen):
+            np.testing.assert_allclose(quick.nearest(chosen, query), plain.nearest(chosen, query), atol=1e-5)
+            for ours, theirs in zip(quick.near(chosen, query, 0.5), plain.near(chosen, query, 0.5), strict=True):
+                np.testing.assert_array_equal(ours, theirs)
 
 
 def test_codes_of_other_vectors_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
