@@ -52,7 +52,7 @@ class Rows:
         none, query = np.empty(0, np.int64), np.zeros(self._texts.shape[1], np.float32)
         out, near = np.empty(0, np.float32), np.empty(0, np.bool_)
         for rows in (self._texts, self._queries):
-            kernels_dual.dots(rows, none, query, out)
+            kernels_dual.dots(rows, rows.ctypes.data, none, query, out)
         kernels_dual.greatest(self._queries, self._ptr, none, query, 0.0, out, near)
         self._kernels = kernels_dual
 
@@ -90,7 +90,7 @@ class Rows:
         if self._kernels is None:
             return product(rows[numbers], query)
         out = np.empty(len(numbers), np.float32)
-        self._kernels.dots(rows, numbers, query, out)
+        self._kernels.dots(rows, rows.ctypes.data, numbers, query, out)
         return out
 
     def _gathered(self, locals_: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:

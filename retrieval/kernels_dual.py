@@ -6,12 +6,16 @@ of additions is the compiler's: such products say which rows may matter, and dec
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from twindex.indexing.types import BoolArray, Float32Array, Int64Array
 from twindex.retrieval.kernels import summing
+from twindex.retrieval.kernels_memory import fetch
 
 Number: TypeAlias = int
+#: Rows that are asked for before they are needed, and bytes that arrive at a time.
+AHEAD: Final = 6
+LINE: Final = 64
 
 
 @summing
@@ -24,13 +28,20 @@ def dot(rows: Float32Array, row: Number, query: Float32Array) -> float:
 
 
 @summing
-def dots(rows: Float32Array, numbers: Int64Array, query: Float32Array, out: Float32Array) -> None:
+def dots(rows: Float32Array, start: Number, numbers: Int64Array, query: Float32Array, out: Float32Array) -> None:
     """Products of the rows of these numbers.
 
-    Shapes: rows float32[any, dim], numbers int64[n], query float32[dim], out float32[n].
+    Shapes: rows float32[any, dim], whose memory begins at the address ``start``; numbers int64[n], query float32[dim],
+    out float32[n].
     """
-    for at in range(len(numbers)):
-        out[at] = dot(rows, numbers[at], query)
+    size = 4 * rows.shape[1]
+    for at in range(-AHEAD, len(numbers)):
+        if at + AHEAD < len(numbers):
+            address = start + numbers[at + AHEAD] * size
+            for line in range(0, size, LINE):
+                fetch(address + line)
+        if at >= 0:
+            out[at] = dot(rows, numbers[at], query)
 
 
 @summing
