@@ -80,6 +80,7 @@ class Decoder:
 
     def __init__(self, shape: DecoderShape, weights: Mapping[str, Tensor]) -> None:
         self.torch: Any = load("torch", purpose="running a model in torch")
+        load("torch.nn.attention", purpose="running a model in torch")
         self.shape = shape
         self.weights = dict(weights)
         embed = self.weights["embed"]
@@ -135,12 +136,13 @@ class Decoder:
             if start:
                 key = torch.cat([past[layer][0].expand(count, -1, -1, -1), key], 2)
                 value = torch.cat([past[layer][1].expand(count, -1, -1, -1), value], 2)
-            seen = torch.nn.functional.scaled_dot_product_attention(
-                query.transpose(1, 2),
-                key.repeat_interleave(self.shape.group, 1),
-                value.repeat_interleave(self.shape.group, 1),
-                attn_mask=mask,
-            )
+            with self._kernels():
+                seen = torch.nn.functional.scaled_dot_product_attention(
+                    query.transpose(1, 2),
+                    key.repeat_interleave(self.shape.group, 1),
+                    value.repeat_interleave(self.shape.group, 1),
+                    attn_mask=mask,
+                )
             hidden = self._after(layer, hidden, seen.transpose(1, 2).reshape(count, width, -1))
         return made
 
@@ -160,6 +162,11 @@ class Decoder:
             hidden = self._after(layer, hidden, self._seen(layer, slots, query, unseen))
         slots.step += 1
         return self._normed(hidden, self.weights["norm"]) @ self.weights["head"].T
+
+    def _kernels(self) -> Any:
+        """Attention by kernels without plans: cuDNN makes one for each new shape, which takes longer than the work."""
+        kinds = self.torch.nn.attention.SDPBackend
+        return self.torch.nn.attention.sdpa_kernel([kinds.FLASH_ATTENTION, kinds.EFFICIENT_ATTENTION, kinds.MATH])
 
     def _unseen(self, slots: Slots) -> Tensor:
         """Which places of prefix and suffix no row of a slot has written: bool[count, 1, 1, prefix + suffix]."""
