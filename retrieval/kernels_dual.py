@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, TypeAlias
 
 from twindex.indexing.types import BoolArray, Float32Array, Int64Array
-from twindex.retrieval.kernels import summing
+from twindex.retrieval.kernels import A, summing
 from twindex.retrieval.kernels_memory import fetch
 
 Number: TypeAlias = int
@@ -19,7 +19,7 @@ LINE: Final = 64
 
 
 @summing
-def dot(rows: Float32Array, row: Number, query: Float32Array) -> float:
+def dot(rows: Float32Array, row: Number, query: Float32Array) -> A:
     """The inner product of one row."""
     total = query[0] - query[0]
     for i in range(len(query)):
