@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -31,18 +31,19 @@ TESTED: Final = NAMES[:2]
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """A condition against another on one measure, over all sets; corrected with all contrasts of the report."""
+    """A condition against another on one measure, over the sets that both have; corrected with all of the report."""
 
     method: str
     budget: int
     condition: str
     against: str
+    sets: tuple[str, ...]
     measure: str
     comparison: Comparison
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        plain = {n: getattr(self, n) for n in ("method", "budget", "condition", "against", "measure")}
+        plain = {n: getattr(self, n) for n in ("method", "budget", "condition", "against", "sets", "measure")}
         return plain | {"comparison": self.comparison.to_dict()}
 
 
@@ -70,10 +71,7 @@ def report(cells: Sequence[Cell], *, baseline: str = "") -> ExpansionReport:
     """
     found = [*_against_nothing(cells), *(_against_method(cells, baseline) if baseline else ())]
     fixed = adjust([contrast.comparison for contrast in found])
-    contrasts = tuple(
-        Contrast(c.method, c.budget, c.condition, c.against, c.measure, comparison)
-        for c, comparison in zip(found, fixed)
-    )
+    contrasts = tuple(replace(contrast, comparison=comparison) for contrast, comparison in zip(found, fixed))
     return ExpansionReport(tuple(cells), contrasts)
 
 
@@ -98,11 +96,11 @@ def _plain(cells: Sequence[Cell], dataset: str) -> Cell:
 def _against_nothing(cells: Sequence[Cell]) -> Iterator[Contrast]:
     for method, budget, group in _groups(cells):
         for condition, against in AGAINST.items():
-            pairs = [
-                (cell.outcomes[condition], _plain(cells, cell.dataset).outcomes[against])
+            pairs = {
+                cell.dataset: (cell.outcomes[condition], _plain(cells, cell.dataset).outcomes[against])
                 for cell in group
                 if condition in cell.outcomes and against in _plain(cells, cell.dataset).outcomes
-            ]
+            }
             if pairs:
                 yield from _contrasts(method, budget, condition, against, pairs)
 
@@ -115,21 +113,21 @@ def _against_method(cells: Sequence[Cell], baseline: str) -> Iterator[Contrast]:
         if method == baseline or not other:
             continue
         for condition in AGAINST:
-            pairs = [
-                (cell.outcomes[condition], other[name].outcomes[condition])
+            pairs = {
+                name: (cell.outcomes[condition], other[name].outcomes[condition])
                 for name, cell in group.items()
                 if name in other and condition in cell.outcomes and condition in other[name].outcomes
-            ]
+            }
             if pairs:
                 yield from _contrasts(method, budget, condition, f"{baseline} at {budget}", pairs)
 
 
 def _contrasts(
-    method: str, budget: int, condition: str, against: str, pairs: Sequence[tuple[Outcome, Outcome]]
+    method: str, budget: int, condition: str, against: str, pairs: Mapping[str, tuple[Outcome, Outcome]]
 ) -> Iterator[Contrast]:
     for name in TESTED:
-        values = [(np.array(ours.values[name]), np.array(theirs.values[name])) for ours, theirs in pairs]
-        yield Contrast(method, budget, condition, against, name, compare_mean(values))
+        values = [(np.array(ours.values[name]), np.array(theirs.values[name])) for ours, theirs in pairs.values()]
+        yield Contrast(method, budget, condition, against, tuple(pairs), name, compare_mean(values))
 
 
 def _mean_table(found: ExpansionReport) -> list[str]:
@@ -147,7 +145,7 @@ def _mean_table(found: ExpansionReport) -> list[str]:
         for name in TESTED:
             c = by_measure[name].comparison
             cells.append(f"{c.mean_a:.4f} | {c.difference:+.4f}{_mark(c)} | {c.p_adjusted:.4f}")
-        sets = sum((cell.method, cell.budget) == (method, budget) for cell in found.cells)
+        sets = len(by_measure[TESTED[0]].sets)
         lines.append(f"| {method} | {budget} | {condition} | {against} | {sets} | {' | '.join(cells)} |")
     return lines
 

@@ -22,10 +22,10 @@ from twindex.rag.prompt import Message, Prompt
 from twindex.rag.types import Context
 
 #: Prompts that come with the package, by their short names.
-NAMES: Final = ("focus", "guided", "plain", "no-topics", "no-keywords", "select", "label", "training")
+NAMES: Final = ("focus", "plain", "select", "label", "training")
 #: Tokens of a document that a prompt shows. Source: the Doc2Query++ authors' code.
 DOCUMENT_TOKENS: Final = 512
-_FIELD: Final = re.compile(r"\{(document|topics|keywords|focus|candidates|count)\}")
+_FIELD: Final = re.compile(r"\{(document|keywords|focus|candidates|count)\}")
 #: About one token of the common vocabularies: up to six letters, one digit, one sign.
 _TOKEN: Final = re.compile(r"[^\W\d_]{1,6}|\d|[^\w\s]|_")
 
@@ -97,7 +97,6 @@ class ExpandPrompt:
     def _user(self, shown: Shown, count: int) -> str:
         fields = {
             "document": document_block(shown.title, shown.text),
-            "topics": "; ".join(map(_inline, shown.topics)) or "(none)",
             "keywords": ", ".join(map(_inline, shown.keywords)) or "(none)",
             "candidates": ", ".join(map(_inline, shown.candidates)) or "(none)",
             "focus": _focus(shown),
