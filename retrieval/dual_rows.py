@@ -64,27 +64,25 @@ class Rows:
         """Products with generated queries: float32[n]."""
         return self._dots(self._queries, numbers, query)
 
-    def nearest(self, locals_: Int64Array, query: Float32Array) -> Float32Array:
-        """The greatest product with the queries of passages, which have some: float32[n]."""
-        if self._kernels is None:
-            numbers, starts, _ = self._gathered(locals_)
-            return np.maximum.reduceat(product(self._queries[numbers], query), starts)
-        out = np.empty(len(locals_), np.float32)
-        self._kernels.greatest(self._queries, self._ptr, locals_, query, -1.0, out, np.empty(0, np.bool_))
-        return out
+    def near(
+        self, locals_: Int64Array, query: Float32Array, error: float
+    ) -> tuple[Float32Array, Int64Array, Int64Array]:
+        """The nearest queries of passages that have some.
 
-    def near(self, locals_: Int64Array, query: Float32Array, error: float) -> tuple[Int64Array, Int64Array]:
-        """Numbers of the queries of passages within ``error`` of their nearest, and each one's place in ``locals_``."""
+        Returns:
+            The greatest product of each passage, float32[n]; the numbers of all its queries within ``error`` of that,
+            ascending; and the place of each such number's passage in ``locals_``.
+        """
         numbers, starts, counts = self._gathered(locals_)
         if self._kernels is None:
             rough = product(self._queries[numbers], query)
-            near: BoolArray = rough >= np.repeat(np.maximum.reduceat(rough, starts), counts) - error
+            greatest = np.maximum.reduceat(rough, starts)
+            near: BoolArray = rough >= np.repeat(greatest, counts) - error
         else:
-            near = np.empty(len(numbers), np.bool_)
-            out = np.empty(len(locals_), np.float32)
-            self._kernels.greatest(self._queries, self._ptr, locals_, query, error, out, near)
+            greatest, near = np.empty(len(locals_), np.float32), np.empty(len(numbers), np.bool_)
+            self._kernels.greatest(self._queries, self._ptr, locals_, query, error, greatest, near)
         at = np.flatnonzero(near)
-        return numbers[at], np.searchsorted(starts, at, side="right") - 1
+        return greatest, numbers[at], np.searchsorted(starts, at, side="right") - 1
 
     def _dots(self, rows: Float32Array, numbers: Int64Array, query: Float32Array) -> Float32Array:
         if self._kernels is None:

@@ -162,7 +162,7 @@ class DualPart:
             return exact_scores(self._means[locals_], query)
         # The greatest exact product belongs to a row whose rough product is within twice the error of the greatest.
         error = 2 * Best(query, 1).error_of(self._longest)
-        near, at = self._rough.near(locals_, query, error)
+        _, near, at = self._rough.near(locals_, query, error)
         out = np.full(len(locals_), -np.inf, np.float32)
         np.maximum.at(out, at, exact_scores(self._queries[near], query))
         return out
@@ -268,8 +268,10 @@ class DualPart:
             self._scan(query[None], [one], allowed)
             return
         if len(unknown):
-            scores[unknown] = (1 - a) * text[unknown] + a * self._rough.nearest(unknown, query)
+            greatest, near, _ = self._rough.near(unknown, query, 2 * one.error_of(self._longest))
+            scores[unknown] = (1 - a) * text[unknown] + a * greatest
             may[unknown] = scores[unknown] >= floor
+            one.near(near)
         local = np.flatnonzero(may)
         one.offer(self.base + local, scores[local], error)
 

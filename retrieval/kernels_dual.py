@@ -66,7 +66,6 @@ def greatest(
         for i in range(1, count):
             top = max(top, dot(rows, first + i, query))
         out[at] = top
-        if error >= 0:
-            for i in range(count):
-                near[start + i] = dot(rows, first + i, query) >= top - error
-            start += count
+        for i in range(count):
+            near[start + i] = dot(rows, first + i, query) >= top - error
+        start += count

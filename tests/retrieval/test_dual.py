@@ -201,9 +201,11 @@ def test_rough_products_are_those_of_numpy() -> None:
         np.testing.assert_allclose(quick.of_texts(chosen, query), plain.of_texts(chosen, query), atol=1e-5)
         np.testing.assert_allclose(quick.of_queries(chosen, query), plain.of_queries(chosen, query), atol=1e-5)
         if len(chosen):
-            np.testing.assert_allclose(quick.nearest(chosen, query), plain.nearest(chosen, query), atol=1e-5)
-            for ours, theirs in zip(quick.near(chosen, query, 0.5), plain.near(chosen, query, 0.5), strict=True):
-                np.testing.assert_array_equal(ours, theirs)
+            ours, theirs = quick.near(chosen, query, 0.5), plain.near(chosen, query, 0.5)
+            np.testing.assert_allclose(ours[0], theirs[0], atol=1e-5)
+            np.testing.assert_array_equal(ours[1], theirs[1])
+            np.testing.assert_array_equal(ours[2], theirs[2])
+            assert set(ours[2].tolist()) == set(range(len(chosen)))
 
 
 def test_codes_of_other_vectors_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
