@@ -25,8 +25,8 @@ COSTS: Final = np.array(
         25.0,  # completing one document's bound
         5.0,  # candidates of the scan over those that a perfect threshold would let through; measured, 2 to 6
         1000.0,  # terms of the longest query that is scanned
-        4.0,  # within a budget: adding one posting of a head, and clearing its sum
-        1.2,  # within a budget: one term of one document that is scored exactly
+        8.0,  # within a budget: adding one posting of a head, and clearing its sum
+        5.0,  # within a budget: one term of one document that is scored exactly
     ]
 )
 #: What compiled code calls the strategies.
