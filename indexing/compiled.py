@@ -35,6 +35,14 @@ def compiled(function: F, stamp: Stamp, **options: bool | set[str]) -> F:
     return out
 
 
+def must_compile(function: Callable[..., Any]) -> bool:
+    """Whether a call of a compiled function waits for the compiler although code of it could be on disk."""
+    try:
+        return not function._cache._cache_file._load_index()  # type: ignore[attr-defined]
+    except AttributeError:  # nothing is kept here, or another numba: then nobody can compile for this process
+        return False
+
+
 def stamp_of(files: Iterable[Path]) -> Stamp:
     """The stamp of the files."""
     return tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files)

@@ -7,8 +7,6 @@ from functools import cache
 from types import ModuleType
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-
 from twindex.indexing.types import Int64Array
 from twindex.retrieval import image
 
@@ -39,19 +37,6 @@ def kernels() -> Kernels:
     """
     names = ("kernels_batch", "kernels_within", "kernels_table", "kernels_image")
     return Kernels(*(importlib.import_module(f"twindex.retrieval.{name}") for name in names))
-
-
-def load_compiler() -> None:
-    """Makes numba ready to load or compile kernels, by the smallest of them: most of a first call's time.
-
-    A process that forks others does this once for all of them. No thread is left behind.
-
-    Raises:
-        MissingExtraError: If numba is not installed.
-    """
-    none, one = np.empty(0, np.uint32), np.float32(1)
-    wide, byte = np.empty(0, np.uint64), np.empty(0, np.uint8)
-    kernels().image.saturate(none, byte, wide, wide, none, np.ones(1, np.float32), one, 0.0, 0.0, byte)
 
 
 class Workplace(NamedTuple):

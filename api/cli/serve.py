@@ -30,8 +30,6 @@ from twindex.api.service.workers import Workers, end_with_parent, listen
 from twindex.api.tracing import Traces
 from twindex.indexing.encoders.cross_encoder import DEFAULT_RERANKER
 from twindex.indexing.errors import ConfigError, UsageError
-from twindex.indexing.optional import available
-from twindex.retrieval.fast_room import load_compiler
 
 #: Names of this machine for itself.
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")
@@ -148,8 +146,6 @@ def run(plan: Plan, listener: socket.socket) -> None:
         work(plan, listener)
         return
     Shared(place_of(plan.index, root=plan.root).state / "metrics").clear()
-    if available("numba"):
-        load_compiler()  # once for all processes: they are forked from this one
     Workers(partial(work, plan), listener, plan.workers).run()
 
 

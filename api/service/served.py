@@ -30,6 +30,7 @@ from twindex.indexing.types import Int32Array
 from twindex.rag.engine import AnswerEngine
 from twindex.rag.generator import Generator
 from twindex.retrieval.engine import Searcher
+from twindex.retrieval.fast_compile import compile_apart
 from twindex.retrieval.lexical import LexicalRetriever
 from twindex.retrieval.options import DEFAULT_OPTIONS, SearchOptions, SparseLegs
 from twindex.retrieval.profile import Profile
@@ -247,6 +248,7 @@ class ServedIndex:
         """Lays the compiled engine out, if it can be had: else that is done once enough was asked."""
         retriever = self.searcher.retriever("sparse", WORDS)
         if COMPILES and isinstance(retriever, LexicalRetriever):
+            compile_apart(self.path)  # this process goes on answering
             _ = retriever.fast
             self.searcher.search("warm up", k=10, mode="sparse", options=WORDS)
 

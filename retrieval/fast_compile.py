@@ -1,0 +1,57 @@
+"""Compiling the kernels in a process of its own.
+
+A compiler works for a minute, holding the interpreter's lock for most of it: a server would answer late all that
+time. Another process leaves the code on disk, from where loading it takes a part of a second.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from twindex.retrieval.engine import Searcher
+from twindex.retrieval.fast_room import kernels
+from twindex.retrieval.lexical import LexicalRetriever
+from twindex.retrieval.options import SearchOptions
+
+#: How far behind other processes the compiler stands.
+NICE: Final = 10
+
+
+def compile_apart(index: Path) -> None:
+    """Returns once the kernels are on disk: at once where they are; where none can be kept, with nothing done.
+
+    Args:
+        index: An index that they can be tried on.
+
+    Raises:
+        MissingExtraError: If numba is not installed.
+    """
+    if _missing():
+        subprocess.run([sys.executable, "-m", "twindex.retrieval.fast_compile", str(index)], check=False)
+
+
+def _missing() -> bool:
+    """Whether the kernel that calls the others is not on disk."""
+    door = importlib.import_module("twindex.indexing.compiled")  # loads numba, which takes its time
+    return bool(door.must_compile(kernels().batch.answer))
+
+
+def compile_here(index: Path) -> None:
+    """Lays the engine out for an index and searches once. One process at a time: others find its code on disk."""
+    with Path(__file__).open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with Searcher.open(index) as searcher:
+            retriever = searcher.retriever("sparse", SearchOptions(sparse="bm25"))
+            if isinstance(retriever, LexicalRetriever):
+                _ = retriever.fast
+
+
+if __name__ == "__main__":
+    os.nice(NICE)
+    compile_here(Path(sys.argv[1]))
