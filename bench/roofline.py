@@ -126,9 +126,10 @@ floor for whoever reads all of it. A smaller time: most was never read (pruning)
 Reading it: the scatter into one sum a document, not the reading, is what exhaustive search pays for; the plain loop is
 three to six times the floor (more on scifact, which is calls).
 Ours stays near or below the plain loop, selection included, by adding frequent terms as
-rows of four bits a document, in order, and looking exactly at few documents only. What remains is mostly the lists of
-the rarer terms and the candidates; `eval/LOG.md` has the breakdown. Less time needs fewer or cheaper candidates, or
-documents skipped where no document of a block can still reach the k-th score.
+rows of four bits a document, in order, and looking exactly at few documents only. What remains is mostly the rows
+themselves and the lists of the rarer terms, whose postings are so far apart that nearly each one is another line of the
+sums; `eval/LOG.md` has the breakdown. Less time needs fewer bytes: ordinals of 16 bits within a block, or documents in an
+order in which whole blocks cannot reach the k-th score.
 """
 
 
