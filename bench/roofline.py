@@ -128,8 +128,8 @@ three to six times the floor (more on scifact, which is calls).
 Ours stays near or below the plain loop, selection included, by adding frequent terms as
 rows of four bits a document, in order, and looking exactly at few documents only. What remains is mostly the rows
 themselves and the lists of the rarer terms, whose postings are so far apart that nearly each one is another line of the
-sums; `eval/LOG.md` has the breakdown. Less time needs fewer bytes: ordinals of 16 bits within a block, or documents in an
-order in which whole blocks cannot reach the k-th score.
+sums; `eval/LOG.md` has the breakdown. Less time needs fewer bytes: ordinals of 16 bits within a block, or documents in
+an order in which whole blocks cannot reach the k-th score.
 """
 
 
