@@ -1,8 +1,9 @@
 """A cross-encoder at work: how well a text answers a query, one pair a pass.
 
 A folder of one holds ``model.onnx`` (the graph of :mod:`twindex.indexing.encoders.pair_graph`) and ``rerank.json``,
-which names it by sha256. Pairs run one by one, as texts do in ``onnx.py``: a score depends neither on the other texts
-of the call nor on the number of threads.
+which names it by sha256, and tables that are another model's (:mod:`twindex.indexing.encoders.shared_tables`). Pairs
+run one by one, as texts do in ``onnx.py``: a score depends neither on the other texts of the call nor on the number
+of threads.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from twindex.indexing.encoders.bert_graph import INPUT
 from twindex.indexing.encoders.digests import fingerprint
 from twindex.indexing.encoders.onnx import available_processors, for_each, make_session
 from twindex.indexing.encoders.pair_graph import KINDS, LOGIT
+from twindex.indexing.encoders.shared_tables import Shared, restore
 from twindex.indexing.encoders.shipped import shipped_folder, shipped_models
 from twindex.indexing.encoders.tokenizer import SPECIALS, TextTokenizer
 from twindex.indexing.errors import ConfigError, CorruptIndexError, ModelNotFoundError
@@ -104,6 +106,7 @@ def open_cross_encoder(folder: Path, *, name: str = "", threads: int | None = No
     try:
         about: dict[str, Any] = json.loads((folder / ABOUT).read_bytes())
         wanted, length = str(about["sha256"][MODEL]), int(about.get("max_length", DEFAULT_LENGTH))
+        shared = Shared.from_dict(about["shared"]) if "shared" in about else None
         content = (folder / MODEL).read_bytes()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"no cross-encoder in {folder} ({error})", expected=f"{MODEL} and {ABOUT}") from error
@@ -112,6 +115,9 @@ def open_cross_encoder(folder: Path, *, name: str = "", threads: int | None = No
         raise CorruptIndexError(
             f"{folder / MODEL} has the sha256 {digest}", expected=wanted, remedy="export or fetch the model again"
         )
+    if shared is not None:
+        content = restore(content, shared)
+        digest = fingerprint(digest, *sorted(shared.tables.values()))
     return CrossEncoder(content, length, name=name or folder.name, digest=digest, threads=threads)
 
 

@@ -16,6 +16,7 @@ from twindex.indexing.encoders.cross_encoder import ABOUT as RERANK
 from twindex.indexing.encoders.idf_table import read_idf
 from twindex.indexing.encoders.own_terms import ExpansionRule, QueryRule
 from twindex.indexing.encoders.pair_graph import BIAS, WEIGHT, ScoreHead, pair_graph
+from twindex.indexing.encoders.shared_tables import share
 from twindex.indexing.encoders.term_space import TermSpace
 from twindex.indexing.encoders.twin import ABOUT, DEFAULT_LENGTH, MODEL, TERMS, TermWeights
 from twindex.indexing.encoders.twin_graph import OWN, VERSION, Activation, SparseHead, twin_graph
@@ -109,16 +110,28 @@ def write_folder(
 
 
 def export_reranker(
-    run: Path, out: Path, *, precision: Precision = "int8", shape: BertShape = MINILM, max_length: int = DEFAULT_LENGTH
+    run: Path,
+    out: Path,
+    *,
+    precision: Precision = "int8",
+    shape: BertShape = MINILM,
+    max_length: int = DEFAULT_LENGTH,
+    shared_with: Path | None = None,
 ) -> dict[str, Any]:
     """Write the served form of a reranker's run; returns its description. The same run gives the same bytes.
 
+    ``shared_with``: folder of a model of the package whose tables are not stored again.
+
     Raises:
-        ConfigError: If the folder lacks weights, or they are none of a cross-encoder.
+        ConfigError: If the folder lacks weights, they are none of a cross-encoder, or no table is shared.
     """
     source, record = run_weights(run)
     weights = SafetensorsBert(source, shape)
     head = ScoreHead(weights.vector(WEIGHT).reshape(-1), weights.vector(BIAS).reshape(-1))
-    files = {MODEL: pair_graph(weights, head, precision)}
-    about = {"kind": "rerank", "precision": precision, "max_length": max_length}
+    content = pair_graph(weights, head, precision)
+    about: dict[str, Any] = {"kind": "rerank", "precision": precision, "max_length": max_length}
+    if shared_with is not None:
+        content, shared = share(content, shared_with)
+        about["shared"] = shared.to_dict()
+    files = {MODEL: content}
     return write_folder(out, RERANK, files, about, record, source)

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 from tests.indexing import tiny_bert
+from twindex.indexing.encoders.bert_graph import bert_graph
 from twindex.indexing.encoders.bert_weights import SafetensorsBert
 from twindex.indexing.encoders.cross_encoder import CrossEncoder, open_cross_encoder, pair_of, resolve_reranker
+from twindex.indexing.encoders.onnx_wire import read_tensors
 from twindex.indexing.encoders.pair_graph import ScoreHead, pair_graph
+from twindex.indexing.encoders.shared_tables import Shared, restore, share
 from twindex.indexing.encoders.tokenizer import TextTokenizer
 from twindex.indexing.encoding import PairScorer
 from twindex.indexing.errors import ConfigError, CorruptIndexError, ModelNotFoundError
@@ -143,3 +146,30 @@ def test_what_is_no_cross_encoder_is_refused(weights: SafetensorsBert, tmp_path:
 
     with pytest.raises(ConfigError, match="inputs"):
         CrossEncoder(bert_graph(weights, "fp32", "mean"), 64, name="x", digest="d")
+
+
+def test_a_table_of_another_model_is_stored_once(weights: SafetensorsBert, tmp_path: Path) -> None:
+    whole = graph(weights, "int8")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "model.onnx").write_bytes(bert_graph(weights, "int8", "mean"))
+    rest, shared = share(whole, other)
+    assert f"{WORDS}_q" in shared.tables
+    assert len(whole) - len(rest) > VOCABULARY * tiny_bert.HIDDEN
+    again = restore(rest, Shared.from_dict(shared.to_dict()), models=tmp_path)
+    assert {k: v.tobytes() for k, v in read_tensors(again).items()} == {
+        k: v.tobytes() for k, v in read_tensors(whole).items()
+    }
+    made = CrossEncoder(again, LENGTH, name="tiny", digest="d", threads=1)
+    assert made.score(QUERY, TEXTS).tobytes() == encoder(weights, "int8").score(QUERY, TEXTS).tobytes()
+    with pytest.raises(ConfigError, match="cannot be loaded"):
+        CrossEncoder(rest, LENGTH, name="tiny", digest="d", threads=1)
+    with pytest.raises(CorruptIndexError, match="another table"):
+        restore(rest, Shared("other", dict.fromkeys(shared.tables, "0" * 64)), models=tmp_path)
+    with pytest.raises(CorruptIndexError, match="cannot be read"):
+        restore(rest, Shared("nobody", shared.tables), models=tmp_path)
+    (other / "model.onnx").write_bytes(
+        pair_graph(weights, ScoreHead(np.ones(tiny_bert.HIDDEN, np.float32), np.zeros(1, np.float32)), "fp32")
+    )
+    with pytest.raises(ConfigError, match="shares no table"):
+        share(whole, other)
