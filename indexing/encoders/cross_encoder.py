@@ -117,7 +117,7 @@ def open_cross_encoder(folder: Path, *, name: str = "", threads: int | None = No
         )
     if shared is not None:
         content = restore(content, shared)
-        digest = fingerprint(digest, *sorted(shared.tables.values()))
+        digest = sha256(" ".join([digest, *sorted(shared.tables.values())]).encode()).hexdigest()
     return CrossEncoder(content, length, name=name or folder.name, digest=digest, threads=threads)
 
 
