@@ -5,8 +5,9 @@ from __future__ import annotations
 import json as json_lib
 import logging
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -14,15 +15,22 @@ from twindex.api.cli import options
 from twindex.api.cli.console import emit_json, progress_bars
 from twindex.api.cli.train_search import lexical_search
 from twindex.indexing.corpus import open_corpus
+from twindex.indexing.encoders.bert_graph import Precision
 from twindex.indexing.encoders.idf_table import corpus_idf, idf_bytes
+from twindex.indexing.encoders.shipped import shipped_folder, shipped_models
 from twindex.indexing.encoders.term_space import TermSpace
+from twindex.indexing.encoders.twin import DEFAULT_LENGTH
 from twindex.indexing.errors import ConfigError
-from twindex.indexing.training.export import export_reranker, export_twin, run_weights
+from twindex.indexing.training.export import PAIR_LENGTH, export_reranker, export_twin, run_weights
 from twindex.indexing.training.outputs import write_atomically
 from twindex.indexing.training.overlap import Guard
 from twindex.indexing.training.prepare import prepare
 from twindex.indexing.training.sources import SourceSpec
 
+if TYPE_CHECKING:  # the module loads torch
+    from twindex.indexing.training.config import Recipe
+
+RECIPES: Final[tuple[Recipe, ...]] = ("twin", "sparse", "dense", "rerank")
 #: What a query's expansions count while a siamese encoder learns.
 SIAMESE = 1.0
 HELP = {
@@ -54,7 +62,7 @@ def register(app: typer.Typer) -> None:
     """Add the group of commands."""
     group = typer.Typer(help="Train encoders on your own texts (needs the extra 'train').", no_args_is_help=True)
     group.command("prepare")(prepare_command)
-    for recipe in ("twin", "sparse", "dense", "rerank"):
+    for recipe in RECIPES:
         group.command(recipe, help=HELP[recipe])(_recipe_command(recipe))
     group.command("export")(export_command)
     group.command("idf")(idf_command)
@@ -95,7 +103,7 @@ def prepare_command(
         typer.echo(f"  refused, since {name} contains it: {count:,}")
 
 
-def _recipe_command(recipe: str) -> Any:
+def _recipe_command(recipe: Recipe) -> Any:
     def command(
         data: Data,
         base: Base,
@@ -121,7 +129,7 @@ def _recipe_command(recipe: str) -> Any:
         minutes: Minutes = 0.0,
         verbose: Annotated[bool, typer.Option(help="Print the log's lines as they are written.")] = False,
     ) -> None:
-        from twindex.indexing.training.config import TrainConfig  # torch is loaded from here on
+        from twindex.indexing.training.config import defaults  # torch is loaded from here on
         from twindex.indexing.training.probe import probe_set
         from twindex.indexing.training.recipes import Inputs, make_trainer, train
 
@@ -130,7 +138,7 @@ def _recipe_command(recipe: str) -> Any:
         if siamese and recipe not in ("twin", "sparse"):
             raise ConfigError(f"--siamese of the recipe {recipe}", expected="twin or sparse, which have a sparse side")
         form = {"query_expansion": SIAMESE} if siamese else {}
-        config = TrainConfig(**{"recipe": recipe, **form, **_settings(settings or [])})
+        config = replace(defaults(recipe), **{**form, **_settings(settings or [])})
         inputs = Inputs(data, base, tuple(teacher or ()), cross, idf, cache, device)
         probes = {text: probe_set(SourceSpec.parse(text)) for text in probe or []}
         with progress_bars() as progress:
@@ -147,14 +155,29 @@ def export_command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)],
     out: Out,
     precision: Annotated[str, typer.Option(metavar="[int8|fp32]")] = "int8",
-    max_length: Annotated[int, typer.Option(help="Tokens of a document, special ones included.")] = 256,
+    max_length: Annotated[
+        int | None,
+        typer.Option(help="Tokens that are read at a time, special ones included.", show_default="256; 288 of a pair"),
+    ] = None,
+    shared_with: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Model of the package whose tables a reranker that began as it need not store."
+        ),
+    ] = None,
 ) -> None:
     """Write the served form of a run: an ONNX graph, of an encoder also its tables of terms, and their hashes."""
     if precision not in ("int8", "fp32"):
         raise ConfigError(f"--precision {precision!r}", expected="int8 or fp32")
     _, record = run_weights(run)
-    export = export_reranker if record["config"]["recipe"] == "rerank" else export_twin
-    about = export(run, out, precision="int8" if precision == "int8" else "fp32", max_length=max_length)
+    wanted: Precision = "int8" if precision == "int8" else "fp32"
+    if record["config"]["recipe"] == "rerank":
+        other = None if shared_with is None else shipped_folder(shared_with)
+        if shared_with is not None and other is None:
+            raise ConfigError(f"--shared-with {shared_with!r}", expected=f"one of {', '.join(shipped_models())}")
+        about = export_reranker(run, out, precision=wanted, max_length=max_length or PAIR_LENGTH, shared_with=other)
+    else:
+        about = export_twin(run, out, precision=wanted, max_length=max_length or DEFAULT_LENGTH)
     size = sum((out / name).stat().st_size for name in about["sha256"])
     typer.echo(f"{size / 1e6:.1f} MB in {out}, step {about['training']['step']}")
 

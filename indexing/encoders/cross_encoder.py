@@ -1,4 +1,4 @@
-"""A cross-encoder at work: how well a text answers a query, one pair a pass.
+"""A cross-encoder at work: how well a text answers a query, one pair a pass, a long text by its best window.
 
 A folder of one holds ``model.onnx`` (the graph of :mod:`twindex.indexing.encoders.pair_graph`) and ``rerank.json``,
 which names it by sha256, and tables that are another model's (:mod:`twindex.indexing.encoders.shared_tables`). Pairs
@@ -23,6 +23,7 @@ from twindex.indexing.encoders.pair_graph import KINDS, LOGIT
 from twindex.indexing.encoders.shared_tables import Shared, restore
 from twindex.indexing.encoders.shipped import shipped_folder, shipped_models
 from twindex.indexing.encoders.tokenizer import SPECIALS, TextTokenizer
+from twindex.indexing.encoders.windows import Windows
 from twindex.indexing.errors import ConfigError, CorruptIndexError, ModelNotFoundError
 from twindex.indexing.types import Float32Array, Int64Array
 
@@ -42,6 +43,7 @@ class CrossEncoder:
     Args:
         model: The serialised graph.
         max_length: Tokens of a pair, special ones included. A query keeps half of them at most, the text gets the rest.
+        windows: Where a text is read; its score is that of its best window. None = at its beginning, as far as it goes.
         name: What it is called.
         digest: Hash of the model.
         threads: Pairs that run at the same time; None = the processors that this process may use.
@@ -50,17 +52,27 @@ class CrossEncoder:
         ConfigError: If the model cannot be loaded or is no cross-encoder.
     """
 
-    def __init__(self, model: bytes, max_length: int, *, name: str, digest: str, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        model: bytes,
+        max_length: int,
+        *,
+        name: str,
+        digest: str,
+        windows: Windows | None = None,
+        threads: int | None = None,
+    ) -> None:
         if threads is not None and threads < 1:
             raise ConfigError(f"threads = {threads}", expected="at least 1")
         if max_length < 8:
             raise ConfigError(f"max_length = {max_length} of a cross-encoder", expected="8 tokens or more")
         self._name = name
-        self._tokenizer = TextTokenizer.bert_uncased(max_length)
-        self._max_length = max_length
+        self._tokenizer = TextTokenizer.bert_uncased(max(max_length, windows.reach + 2 if windows else 0))
+        self._max_length, self._windows = max_length, windows
         self._threads = threads or available_processors()
         self._session = make_session(model, "cpu", name)
-        self.fingerprint = fingerprint("cross-encoder", VERSION, digest, self._tokenizer.digest, max_length)
+        reading = () if windows is None else (windows,)
+        self.fingerprint = fingerprint("cross-encoder", VERSION, digest, self._tokenizer.digest, max_length, *reading)
         names = {port.name for port in self._session.get_inputs()}
         if names != {INPUT, KINDS} or [port.name for port in self._session.get_outputs()] != [LOGIT]:
             raise ConfigError(
@@ -76,15 +88,25 @@ class CrossEncoder:
     def score(self, query: str, texts: Sequence[str]) -> Float32Array:
         """One score a text: float32[len(texts)], greater where it answers the query better."""
         asked = self._tokenizer.ids(query)[1:-1][: self._max_length // 2]
-        bodies = [self._tokenizer.ids(text)[1:-1][: self._max_length - 3 - len(asked)] for text in texts]
-        out = np.empty(len(texts), np.float32)
+        parts = [self._parts(text, self._max_length - 3 - len(asked)) for text in texts]
+        bodies = [body for windows in parts for body in windows]
+        out = np.empty(len(bodies), np.float32)
 
         def fill(row: int) -> None:
             ids, kinds = pair_of(asked, bodies[row])
             out[row] = self._session.run([LOGIT], {INPUT: ids, KINDS: kinds})[0][0, 0]
 
         for_each(fill, [len(body) for body in bodies], self._threads)
-        return out
+        firsts = np.cumsum([0, *(len(windows) for windows in parts)])[:-1]
+        return np.maximum.reduceat(out, firsts) if len(parts) else out
+
+    def _parts(self, text: str, room: int) -> list[list[int]]:
+        """The tokens of a text that are read, a window each, at most ``room`` of them."""
+        ids = self._tokenizer.ids(text)[1:-1]
+        if self._windows is None:
+            return [ids[:room]]
+        width = min(self._windows.width, room)
+        return [ids[start : start + width] for start in self._windows.starts(len(ids))]
 
 
 def pair_of(query: Sequence[int], text: Sequence[int]) -> tuple[Int64Array, Int64Array]:
@@ -107,6 +129,7 @@ def open_cross_encoder(folder: Path, *, name: str = "", threads: int | None = No
         about: dict[str, Any] = json.loads((folder / ABOUT).read_bytes())
         wanted, length = str(about["sha256"][MODEL]), int(about.get("max_length", DEFAULT_LENGTH))
         shared = Shared.from_dict(about["shared"]) if "shared" in about else None
+        windows = Windows(**about["windows"]) if "windows" in about else None
         content = (folder / MODEL).read_bytes()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"no cross-encoder in {folder} ({error})", expected=f"{MODEL} and {ABOUT}") from error
@@ -118,7 +141,8 @@ def open_cross_encoder(folder: Path, *, name: str = "", threads: int | None = No
     if shared is not None:
         content = restore(content, shared)
         digest = sha256(" ".join([digest, *sorted(shared.tables.values())]).encode()).hexdigest()
-    return CrossEncoder(content, length, name=name or folder.name, digest=digest, threads=threads)
+    named = name or folder.name
+    return CrossEncoder(content, length, name=named, digest=digest, windows=windows, threads=threads)
 
 
 def resolve_reranker(name: str = DEFAULT_RERANKER, *, threads: int | None = None) -> CrossEncoder:

@@ -17,18 +17,27 @@ from twindex.indexing.types import Float32Array, Int32Array
 QUERIES: Final = 512
 
 
-def dense_candidates(data: TrainingSet, teacher: TeacherVectors, count: int) -> Int32Array:
-    """The ``count`` nearest texts of each query by cosine, its own left out.
+#: Ranks that candidates beyond the nearest are drawn from.
+DEEP: Final = 100
 
-    Shapes: result int32[q, count].
+
+def dense_candidates(
+    data: TrainingSet, teacher: TeacherVectors, count: int, *, far: int = 0, seed: int = 0
+) -> Int32Array:
+    """The ``count`` nearest texts of each query by cosine, and ``far`` of those behind them; its own left out.
+
+    Shapes: result int32[q, count + far], -1 = none.
     """
     titled = torch.from_numpy(data.titled).to(teacher.queries.device)
     out = []
     for start in range(0, len(data), QUERIES):
         part = teacher.queries[start : start + QUERIES]
         both = torch.where(titled[start : start + QUERIES, None], part @ teacher.titled.T, part @ teacher.texts.T)
-        out.append(_best(both, data.positive[start : start + QUERIES], count))
-    return np.concatenate(out)
+        out.append(_best(both, data.positive[start : start + QUERIES], max(count, DEEP) if far else count))
+    found = np.concatenate(out)
+    behind = found[:, count:]
+    drawn = np.random.default_rng(seed).random(behind.shape).argsort(axis=1)[:, :far]
+    return np.concatenate([found[:, :count], np.take_along_axis(behind, drawn, axis=1)], axis=1)
 
 
 def bm25_candidates(data: TrainingSet, idf: Float32Array, count: int, device: str) -> Int32Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.training.matching import Side
@@ -16,7 +16,7 @@ Penalty = Literal["flops", "idf-flops", "df-flops"]
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """Settings of a run. The values here are those of the twin encoder that comes with the package.
+    """Settings of a run. The values here are those of the package's twin, :data:`RERANK` has those of its reranker.
 
     ``queries`` and ``group`` give a step's size: each query comes with its positive and ``group - 1`` candidates.
     ``scale`` multiplies the teachers' min-max normalised scores of these (S in arXiv 2411.04403), ``wide_scale`` those
@@ -32,7 +32,8 @@ class TrainConfig:
     own cosines; their ``sparse_`` twins hold for the sparse side, which learns best from its own candidates.
     ``idf_side`` carries idf in the sparse score. ``query_expansion`` above 0 is the siamese form: the model expands
     queries too, which count so much; ``query_penalty`` is then their share of the penalty.
-    ``easy`` of the candidates are drawn from all passages, so that what is far from every query is met as well.
+    ``easy`` of the candidates are drawn from all passages, so that what is far from every query is met as well;
+    ``far`` more candidates a teacher are drawn from beyond its nearest.
     ``chunk`` queries of a reranker's step are computed at a time, 0 = all; ``cross_weight`` weighs what it learns from
     a larger reranker's scores. ``frozen`` parameters, by the beginnings of their names, stay what they are.
     """
@@ -78,6 +79,7 @@ class TrainConfig:
     sentence_share: float = 0.15
     dims: tuple[int, ...] = (384, 128)
     easy: int = 0
+    far: int = 0
     chunk: int = 0
     frozen: tuple[str, ...] = ()
     seed: int = 1
@@ -115,3 +117,31 @@ class TrainConfig:
     def digest(self) -> str:
         """A short name: equal settings, equal name."""
         return sha256(repr(self).encode()).hexdigest()[:16]
+
+
+#: The settings of the reranker that comes with the package.
+RERANK: Final = TrainConfig(
+    recipe="rerank",
+    steps=2920,
+    queries=64,
+    group=16,
+    document_tokens=288,
+    learning_rate=1e-4,
+    head_ratio=5.0,
+    warm_up=60,
+    label_weight=1.0,
+    bm25_weight=1.0,
+    distil_share=0.4,
+    contrast_share=1.0,
+    title_share=0.15,
+    sentence_share=0.0,
+    easy=2,
+    far=8,
+    frozen=("embeddings.word_embeddings",),
+    seed=5,
+)
+
+
+def defaults(recipe: Recipe) -> TrainConfig:
+    """The settings of a recipe where nothing else is said."""
+    return RERANK if recipe == "rerank" else TrainConfig(recipe)

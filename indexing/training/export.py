@@ -20,6 +20,7 @@ from twindex.indexing.encoders.shared_tables import share
 from twindex.indexing.encoders.term_space import TermSpace
 from twindex.indexing.encoders.twin import ABOUT, DEFAULT_LENGTH, MODEL, TERMS, TermWeights
 from twindex.indexing.encoders.twin_graph import OWN, VERSION, Activation, SparseHead, twin_graph
+from twindex.indexing.encoders.windows import Windows
 from twindex.indexing.errors import ConfigError
 from twindex.indexing.training.outputs import write_atomically
 
@@ -27,6 +28,9 @@ from twindex.indexing.training.outputs import write_atomically
 WEIGHTS_FILES: Final = ("best.safetensors", "model.safetensors")
 RUN_FILE: Final = "run.json"
 IDF: Final = "idf.npz"
+#: Tokens of a reranker's pair, and where it reads texts.
+PAIR_LENGTH: Final = 288
+READ: Final = Windows()
 MINILM: Final = BertShape(layers=6, heads=12, hidden=384)
 #: Weight at which impacts of an index end: they have 255 steps up to it.
 MAX_WEIGHT: Final = 3.0
@@ -115,12 +119,14 @@ def export_reranker(
     *,
     precision: Precision = "int8",
     shape: BertShape = MINILM,
-    max_length: int = DEFAULT_LENGTH,
+    max_length: int = PAIR_LENGTH,
+    windows: Windows | None = READ,
     shared_with: Path | None = None,
 ) -> dict[str, Any]:
     """Write the served form of a reranker's run; returns its description. The same run gives the same bytes.
 
-    ``shared_with``: folder of a model of the package whose tables are not stored again.
+    ``windows``: where texts are read; None = at their beginning. ``shared_with``: folder of a model of the package
+    whose tables are not stored again.
 
     Raises:
         ConfigError: If the folder lacks weights, they are none of a cross-encoder, or no table is shared.
@@ -130,6 +136,8 @@ def export_reranker(
     head = ScoreHead(weights.vector(WEIGHT).reshape(-1), weights.vector(BIAS).reshape(-1))
     content = pair_graph(weights, head, precision)
     about: dict[str, Any] = {"kind": "rerank", "precision": precision, "max_length": max_length}
+    if windows is not None:
+        about["windows"] = windows.to_dict()
     if shared_with is not None:
         content, shared = share(content, shared_with)
         about["shared"] = shared.to_dict()

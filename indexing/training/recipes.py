@@ -74,7 +74,7 @@ def make_trainer(
     idf = training_idf(inputs, data)
     digests = {folder.name: weights_digest(folder / "model.safetensors") for folder in inputs.teachers}
     teachers = [_teacher(folder, data, inputs, digests[folder.name], progress) for folder in inputs.teachers]
-    data = with_candidates(data, teachers, idf, inputs)
+    data = with_candidates(data, teachers, idf, inputs, config)
     if inputs.cache is not None:
         describe(inputs.cache, digests)
     write_atomically(out / IDF, idf_bytes(idf, TermSpace.bert_uncased()))
@@ -122,14 +122,17 @@ def training_idf(inputs: Inputs, data: TrainingSet) -> Float32Array:
 
 
 def with_candidates(
-    data: TrainingSet, teachers: Sequence[TeacherVectors], idf: Float32Array, inputs: Inputs
+    data: TrainingSet, teachers: Sequence[TeacherVectors], idf: Float32Array, inputs: Inputs, config: TrainConfig
 ) -> TrainingSet:
     """The set with candidates of every search beside its own negatives."""
-    path = None if inputs.cache is None else inputs.cache / f"candidates-{data.about.get('sha256', '')[:24]}.npy"
+    name = (
+        f"candidates-{data.about.get('sha256', '')[:24]}{f'-far{config.far}-{config.seed}' if config.far else ''}.npy"
+    )
+    path = None if inputs.cache is None else inputs.cache / name
     if path is not None and path.is_file():
         return data.with_negatives(np.load(path))
     found: list[Int32Array] = [data.negatives]
-    found += [dense_candidates(data, teacher, MINED) for teacher in teachers]
+    found += [dense_candidates(data, teacher, MINED, far=config.far, seed=config.seed) for teacher in teachers]
     if not (data.negatives.size and bool((data.negatives >= 0).all())):
         found.append(bm25_candidates(data, idf, MINED, inputs.device))
     joined = np.concatenate(found, axis=1)

@@ -18,6 +18,7 @@ from twindex.indexing.encoders.onnx_wire import read_tensors
 from twindex.indexing.encoders.pair_graph import ScoreHead, pair_graph
 from twindex.indexing.encoders.shared_tables import Shared, restore, share
 from twindex.indexing.encoders.tokenizer import TextTokenizer
+from twindex.indexing.encoders.windows import Windows
 from twindex.indexing.encoding import PairScorer
 from twindex.indexing.errors import ConfigError, CorruptIndexError, ModelNotFoundError
 from twindex.indexing.types import Float32Array
@@ -99,6 +100,37 @@ def test_a_score_depends_on_its_pair_alone(weights: SafetensorsBert) -> None:
         thread.join()
     assert set(results) == {together.tobytes()}
     assert len(results) == 4
+
+
+def test_windows_cover_a_text_to_its_end() -> None:
+    made = Windows(10, 6, 4)
+    assert made.reach == 28
+    assert [made.starts(count) for count in (0, 10, 11, 16, 17)] == [[0], [0], [0, 1], [0, 6], [0, 6, 7]]
+    assert made.starts(28) == [0, 6, 12, 18]
+    assert made.starts(500) == [0, 6, 12, 18]  # no more than four
+    for count in range(1, 29):
+        read = {place for start in made.starts(count) for place in range(start, min(start + 10, count))}
+        assert read == set(range(count))
+    for settings in ((0, 1, 1), (4, 5, 1), (4, 0, 1), (4, 4, 0)):
+        with pytest.raises(ConfigError, match="windows"):
+            Windows(*settings)
+
+
+def test_a_long_text_counts_by_its_best_window(weights: SafetensorsBert) -> None:
+    windows = Windows(6, 4, 3)
+    content = graph(weights, "int8")
+    made = CrossEncoder(content, LENGTH, name="tiny", digest="d", windows=windows, threads=2)
+    plain = encoder(weights, "int8")
+    assert made.fingerprint != plain.fingerprint
+    texts = ["bees keep hives warm", "salt " * 5 + "bees keep the hive warm all through winter", ""]
+    words = [text.split() for text in texts]  # each word is one token here
+    tokenizer = TextTokenizer.bert_uncased(512)
+    assert all(len(tokenizer.ids(text)) - 2 == len(split) for text, split in zip(texts, words, strict=True))
+    parts = [[" ".join(split[s : s + 6]) for s in windows.starts(len(split))] for split in words]
+    expected = [max(plain.score(QUERY, part).tolist()) for part in parts]
+    assert [len(part) for part in parts] == [1, 3, 1]
+    assert made.score(QUERY, texts).tolist() == expected
+    assert made.score(QUERY, []).shape == (0,)
 
 
 def test_long_queries_leave_room_for_the_text(weights: SafetensorsBert) -> None:
