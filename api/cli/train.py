@@ -17,7 +17,6 @@ from twindex.api.cli.train_search import lexical_search
 from twindex.indexing.corpus import open_corpus
 from twindex.indexing.encoders.bert_graph import Precision
 from twindex.indexing.encoders.idf_table import corpus_idf, idf_bytes
-from twindex.indexing.encoders.shipped import shipped_folder, shipped_models
 from twindex.indexing.encoders.term_space import TermSpace
 from twindex.indexing.encoders.twin import DEFAULT_LENGTH
 from twindex.indexing.errors import ConfigError
@@ -159,12 +158,6 @@ def export_command(
         int | None,
         typer.Option(help="Tokens that are read at a time, special ones included.", show_default="256; 288 of a pair"),
     ] = None,
-    shared_with: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Model of the package whose tables a reranker that began as it need not store."
-        ),
-    ] = None,
 ) -> None:
     """Write the served form of a run: an ONNX graph, of an encoder also its tables of terms, and their hashes."""
     if precision not in ("int8", "fp32"):
@@ -172,10 +165,7 @@ def export_command(
     _, record = run_weights(run)
     wanted: Precision = "int8" if precision == "int8" else "fp32"
     if record["config"]["recipe"] == "rerank":
-        other = None if shared_with is None else shipped_folder(shared_with)
-        if shared_with is not None and other is None:
-            raise ConfigError(f"--shared-with {shared_with!r}", expected=f"one of {', '.join(shipped_models())}")
-        about = export_reranker(run, out, precision=wanted, max_length=max_length or PAIR_LENGTH, shared_with=other)
+        about = export_reranker(run, out, precision=wanted, max_length=max_length or PAIR_LENGTH)
     else:
         about = export_twin(run, out, precision=wanted, max_length=max_length or DEFAULT_LENGTH)
     size = sum((out / name).stat().st_size for name in about["sha256"])

@@ -1,9 +1,8 @@
 """A cross-encoder at work: how well a text answers a query, one pair a pass, a long text by its best window.
 
 A folder of one holds ``model.onnx`` (the graph of :mod:`twindex.indexing.encoders.pair_graph`) and ``rerank.json``,
-which names it by sha256, and tables that are another model's (:mod:`twindex.indexing.encoders.shared_tables`). Pairs
-run one by one, as texts do in ``onnx.py``: a score depends neither on the other texts of the call nor on the number
-of threads.
+which names it by sha256. Pairs run one by one, as texts do in ``onnx.py``: a score depends neither on the other texts
+of the call nor on the number of threads.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from twindex.indexing.encoders.bert_graph import INPUT
 from twindex.indexing.encoders.digests import fingerprint
 from twindex.indexing.encoders.onnx import available_processors, for_each, make_session
 from twindex.indexing.encoders.pair_graph import KINDS, LOGIT
-from twindex.indexing.encoders.shared_tables import Shared, restore
 from twindex.indexing.encoders.shipped import shipped_folder, shipped_models
 from twindex.indexing.encoders.tokenizer import SPECIALS, TextTokenizer
 from twindex.indexing.encoders.windows import Windows
@@ -128,7 +126,6 @@ def open_cross_encoder(folder: Path, *, name: str = "", threads: int | None = No
     try:
         about: dict[str, Any] = json.loads((folder / ABOUT).read_bytes())
         wanted, length = str(about["sha256"][MODEL]), int(about.get("max_length", DEFAULT_LENGTH))
-        shared = Shared.from_dict(about["shared"]) if "shared" in about else None
         windows = Windows(**about["windows"]) if "windows" in about else None
         content = (folder / MODEL).read_bytes()
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -138,9 +135,6 @@ def open_cross_encoder(folder: Path, *, name: str = "", threads: int | None = No
         raise CorruptIndexError(
             f"{folder / MODEL} has the sha256 {digest}", expected=wanted, remedy="export or fetch the model again"
         )
-    if shared is not None:
-        content = restore(content, shared)
-        digest = sha256(" ".join([digest, *sorted(shared.tables.values())]).encode()).hexdigest()
     named = name or folder.name
     return CrossEncoder(content, length, name=named, digest=digest, windows=windows, threads=threads)
 

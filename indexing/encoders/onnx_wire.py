@@ -8,7 +8,7 @@ Source: onnx.proto (field numbers) and the protobuf encoding guide (varints, len
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -88,35 +88,6 @@ def write_model(
     parts = [_int(1, IR_VERSION), _text(2, "twindex"), _bytes(7, b"".join(graph))]
     parts += [_bytes(8, _text(1, domain) + _int(2, version)) for domain, version in opsets.items()]
     return b"".join(parts)
-
-
-def without_tensors(model: bytes, names: Collection[str]) -> bytes:
-    """A serialised ModelProto without some of its initializers, to be put back by :func:`with_tensors`."""
-    parts = []
-    for number, value in _fields(memoryview(model)):
-        if number == 7 and isinstance(value, memoryview):
-            inner = [(n, v) for n, v in _fields(value) if not (n == 5 and _named(v, names))]
-            parts.append(_bytes(7, b"".join(_again(n, v) for n, v in inner)))
-        else:
-            parts.append(_again(number, value))
-    return b"".join(parts)
-
-
-def with_tensors(model: bytes, tensors: Mapping[str, Tensor]) -> bytes:
-    """A serialised ModelProto with further initializers.
-
-    They are written after it as a second graph field: a reader of protobuf joins the fields of a message that occurs
-    twice (encoding guide, "Last One Wins" and embedded messages).
-    """
-    return model + _bytes(7, b"".join(_bytes(5, _tensor(name, value)) for name, value in tensors.items()))
-
-
-def _named(tensor: int | memoryview, names: Collection[str]) -> bool:
-    return isinstance(tensor, memoryview) and _read_tensor(tensor)[0] in names
-
-
-def _again(number: int, value: int | memoryview) -> bytes:
-    return _int(number, value) if isinstance(value, int) else _bytes(number, bytes(value))
 
 
 def _varint_at(data: memoryview, at: int) -> tuple[int, int]:

@@ -39,8 +39,8 @@ class ScoreHead:
             )
 
 
-def pair_graph(weights: BertWeights, head: ScoreHead, precision: Precision) -> bytes:
-    """The serialised model, a function of its arguments alone.
+def pair_graph(weights: BertWeights, head: ScoreHead, precision: Precision, length: int) -> bytes:
+    """The serialised model for pairs of up to ``length`` tokens, a function of its arguments alone.
 
     Shapes: inputs ``input_ids`` and ``token_type_ids`` int64[1, n]; output ``score`` float32[1, 1].
 
@@ -49,7 +49,7 @@ def pair_graph(weights: BertWeights, head: ScoreHead, precision: Precision) -> b
     """
     if len(head.weight) != weights.shape.hidden:
         raise ConfigError(f"a score head over {len(head.weight)} numbers", expected=f"{weights.shape.hidden}")
-    builder = _PairBuilder(weights, precision)
+    builder = _PairBuilder(weights, precision, length)
     hidden = builder.embeddings()
     for layer in range(weights.shape.layers):
         hidden = builder.layer(layer, hidden)
@@ -64,7 +64,14 @@ def pair_graph(weights: BertWeights, head: ScoreHead, precision: Precision) -> b
 
 
 class _PairBuilder(_Builder):
-    """The body's builder with token types, and a score after it."""
+    """The body's builder with token types, positions for pairs of some length, and a score after it."""
+
+    def __init__(self, weights: BertWeights, precision: Precision, length: int) -> None:
+        super().__init__(weights, precision)
+        self._length = length
+
+    def _table(self, name: str) -> Float32Array:
+        return super()._table(name)[: self._length]
 
     def _words(self, ids: str) -> str:
         """Words, and what the second kind of token differs by from the first, which is in the positions already."""

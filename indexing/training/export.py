@@ -16,7 +16,6 @@ from twindex.indexing.encoders.cross_encoder import ABOUT as RERANK
 from twindex.indexing.encoders.idf_table import read_idf
 from twindex.indexing.encoders.own_terms import ExpansionRule, QueryRule
 from twindex.indexing.encoders.pair_graph import BIAS, WEIGHT, ScoreHead, pair_graph
-from twindex.indexing.encoders.shared_tables import share
 from twindex.indexing.encoders.term_space import TermSpace
 from twindex.indexing.encoders.twin import ABOUT, DEFAULT_LENGTH, MODEL, TERMS, TermWeights
 from twindex.indexing.encoders.twin_graph import OWN, VERSION, Activation, SparseHead, twin_graph
@@ -121,25 +120,20 @@ def export_reranker(
     shape: BertShape = MINILM,
     max_length: int = PAIR_LENGTH,
     windows: Windows | None = READ,
-    shared_with: Path | None = None,
 ) -> dict[str, Any]:
     """Write the served form of a reranker's run; returns its description. The same run gives the same bytes.
 
-    ``windows``: where texts are read; None = at their beginning. ``shared_with``: folder of a model of the package
-    whose tables are not stored again.
+    ``windows``: where texts are read; None = at their beginning.
 
     Raises:
-        ConfigError: If the folder lacks weights, they are none of a cross-encoder, or no table is shared.
+        ConfigError: If the folder lacks weights, or they are none of a cross-encoder.
     """
     source, record = run_weights(run)
     weights = SafetensorsBert(source, shape)
     head = ScoreHead(weights.vector(WEIGHT).reshape(-1), weights.vector(BIAS).reshape(-1))
-    content = pair_graph(weights, head, precision)
+    content = pair_graph(weights, head, precision, max_length)
     about: dict[str, Any] = {"kind": "rerank", "precision": precision, "max_length": max_length}
     if windows is not None:
         about["windows"] = windows.to_dict()
-    if shared_with is not None:
-        content, shared = share(content, shared_with)
-        about["shared"] = shared.to_dict()
     files = {MODEL: content}
     return write_folder(out, RERANK, files, about, record, source)

@@ -126,7 +126,7 @@ def reranker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = arrays()
     tiny_bert.write_safetensors(folder / "w", made)
     head = ScoreHead(made["head.score.weight"].reshape(-1), made["head.score.bias"])
-    content = pair_graph(SafetensorsBert(folder / "w", tiny_bert.SHAPE), head, "int8")
+    content = pair_graph(SafetensorsBert(folder / "w", tiny_bert.SHAPE), head, "int8", tiny_bert.POSITIONS)
     (folder / "w").unlink()
     (folder / "model.onnx").write_bytes(content)
     about = {"kind": "rerank", "max_length": 40, "sha256": {"model.onnx": sha256(content).hexdigest()}}

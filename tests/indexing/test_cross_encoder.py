@@ -14,9 +14,7 @@ from tests.indexing import tiny_bert
 from twindex.indexing.encoders.bert_graph import bert_graph
 from twindex.indexing.encoders.bert_weights import SafetensorsBert
 from twindex.indexing.encoders.cross_encoder import CrossEncoder, open_cross_encoder, pair_of, resolve_reranker
-from twindex.indexing.encoders.onnx_wire import read_tensors
 from twindex.indexing.encoders.pair_graph import ScoreHead, pair_graph
-from twindex.indexing.encoders.shared_tables import Shared, restore, share
 from twindex.indexing.encoders.tokenizer import TextTokenizer
 from twindex.indexing.encoders.windows import Windows
 from twindex.indexing.encoding import PairScorer
@@ -56,7 +54,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> SafetensorsBert:
 def graph(weights: SafetensorsBert, precision: str) -> bytes:
     made = arrays()
     head = ScoreHead(made["head.score.weight"].reshape(-1), made["head.score.bias"])
-    return pair_graph(weights, head, precision)  # type: ignore[arg-type]
+    return pair_graph(weights, head, precision, LENGTH)  # type: ignore[arg-type]
 
 
 def encoder(weights: SafetensorsBert, precision: str = "fp32", *, threads: int = 1) -> CrossEncoder:
@@ -166,7 +164,7 @@ def test_a_folder_is_checked_when_it_is_opened(weights: SafetensorsBert, tmp_pat
 
 def test_what_is_no_cross_encoder_is_refused(weights: SafetensorsBert, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="over 3 numbers"):
-        pair_graph(weights, ScoreHead(np.zeros(3, np.float32), np.zeros(1, np.float32)), "fp32")
+        pair_graph(weights, ScoreHead(np.zeros(3, np.float32), np.zeros(1, np.float32)), "fp32", LENGTH)
     with pytest.raises(ConfigError, match="head"):
         ScoreHead(np.full(32, np.nan, np.float32), np.zeros(1, np.float32))
     with pytest.raises(ConfigError, match="loaded"):
@@ -174,34 +172,6 @@ def test_what_is_no_cross_encoder_is_refused(weights: SafetensorsBert, tmp_path:
     for settings in ({"max_length": 4}, {"max_length": 64, "threads": 0}):
         with pytest.raises(ConfigError):
             CrossEncoder(graph(weights, "fp32"), name="x", digest="d", **settings)  # type: ignore[arg-type]
-    from twindex.indexing.encoders.bert_graph import bert_graph
 
     with pytest.raises(ConfigError, match="inputs"):
         CrossEncoder(bert_graph(weights, "fp32", "mean"), 64, name="x", digest="d")
-
-
-def test_a_table_of_another_model_is_stored_once(weights: SafetensorsBert, tmp_path: Path) -> None:
-    whole = graph(weights, "int8")
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "model.onnx").write_bytes(bert_graph(weights, "int8", "mean"))
-    rest, shared = share(whole, other)
-    assert f"{WORDS}_q" in shared.tables
-    assert len(whole) - len(rest) > VOCABULARY * tiny_bert.HIDDEN
-    again = restore(rest, Shared.from_dict(shared.to_dict()), models=tmp_path)
-    assert {k: v.tobytes() for k, v in read_tensors(again).items()} == {
-        k: v.tobytes() for k, v in read_tensors(whole).items()
-    }
-    made = CrossEncoder(again, LENGTH, name="tiny", digest="d", threads=1)
-    assert made.score(QUERY, TEXTS).tobytes() == encoder(weights, "int8").score(QUERY, TEXTS).tobytes()
-    with pytest.raises(ConfigError, match="cannot be loaded"):
-        CrossEncoder(rest, LENGTH, name="tiny", digest="d", threads=1)
-    with pytest.raises(CorruptIndexError, match="another table"):
-        restore(rest, Shared("other", dict.fromkeys(shared.tables, "0" * 64)), models=tmp_path)
-    with pytest.raises(CorruptIndexError, match="cannot be read"):
-        restore(rest, Shared("nobody", shared.tables), models=tmp_path)
-    (other / "model.onnx").write_bytes(
-        pair_graph(weights, ScoreHead(np.ones(tiny_bert.HIDDEN, np.float32), np.zeros(1, np.float32)), "fp32")
-    )
-    with pytest.raises(ConfigError, match="shares no table"):
-        share(whole, other)
