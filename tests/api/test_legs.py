@@ -70,7 +70,7 @@ def timeless(body: dict[str, Any]) -> dict[str, Any]:
 def test_the_index_says_what_it_can_be_searched_by(client: TestClient) -> None:
     info = client.get(BASE).json()
     assert info["legs"] == ["bm25", "learned", "dense"]
-    assert info["reranker"] is None
+    assert info["reranker"] == "twindex-rerank"
     assert info["settings"]["sparse_encoder"]["name"].startswith("sparse-hashing")
 
 

@@ -120,7 +120,7 @@ def test_a_long_text_counts_by_its_best_window(weights: SafetensorsBert) -> None
     made = CrossEncoder(content, LENGTH, name="tiny", digest="d", windows=windows, threads=2)
     plain = encoder(weights, "int8")
     assert made.fingerprint != plain.fingerprint
-    texts = ["bees keep hives warm", "salt " * 5 + "bees keep the hive warm all through winter", ""]
+    texts = ["bees keep salt warm", "salt " * 5 + "bees keep the hive warm all through winter", ""]
     words = [text.split() for text in texts]  # each word is one token here
     tokenizer = TextTokenizer.bert_uncased(512)
     assert all(len(tokenizer.ids(text)) - 2 == len(split) for text, split in zip(texts, words, strict=True))
@@ -175,3 +175,15 @@ def test_what_is_no_cross_encoder_is_refused(weights: SafetensorsBert, tmp_path:
 
     with pytest.raises(ConfigError, match="inputs"):
         CrossEncoder(bert_graph(weights, "fp32", "mean"), 64, name="x", digest="d")
+
+
+def test_the_package_s_own_reranker_finds_the_answer_wherever_it_stands() -> None:
+    made = resolve_reranker(threads=1)
+    assert made.name == "twindex-rerank"
+    question = "how do bees keep their hive warm in winter?"
+    answer = "In winter the bees form a cluster and shiver their flight muscles, which keeps the hive warm."
+    filler = "The harbour was rebuilt after the storm, and ships of all sizes unload their cargo there again. " * 20
+    near = "Bees were brought to the island by settlers, who sold the honey on the market of the town."
+    scores = made.score(question, [answer, near, filler, filler + answer]).tolist()
+    assert scores[0] > scores[1] > scores[2]
+    assert scores[3] > scores[1]  # read by windows, to the end
