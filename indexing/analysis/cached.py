@@ -172,7 +172,7 @@ class CachedAnalyzer(ABC):
         """Numbers are those of the vocabulary in use; another one starts anew."""
         if self._vocabulary is not vocabulary:
             self._vocabulary = vocabulary
-            self._numbers = Memory(lambda piece: tuple(map(vocabulary.add, self.terms(piece))))
+            self._numbers = Memory(lambda piece: tuple(vocabulary.add_all(self.terms(piece))))
             self._table.clear()
 
 

@@ -148,7 +148,7 @@ class AnalysisStream:
             return batch
         batch, terms, seconds = reply
         self._seconds.add("analysis", seconds)
-        fresh = np.fromiter(map(self.vocabulary.add, terms), np.int32, len(terms))
+        fresh = np.array(self.vocabulary.add_all(terms), np.int32)
         known = self._numbers.get(id(job.process), np.empty(0, np.int32))
         numbers = self._numbers[id(job.process)] = np.concatenate([known, fresh])
         return TermBatch(numbers[batch.ids], batch.offsets)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -135,6 +137,15 @@ def test_a_batch_equals_its_texts_one_by_one(batch: list[str], name: str) -> Non
         found = analyzer.analyze(batch, vocabulary)
         rows = [found.ids[a:b] for a, b in zip(found.offsets, found.offsets[1:])]
         assert [[vocabulary.terms[n] for n in row] for row in rows] == [analyzer.terms(text) for text in batch]
+
+
+def test_without_numba_arrays_do(analyzer: Analyzer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cached, "available", lambda _: False)
+    monkeypatch.setattr(cached, "COMPILED_CHARS", 0)
+    monkeypatch.setitem(sys.modules, "twindex.indexing.analysis.kernels_words", None)
+    vocabulary = Vocabulary()
+    found = analyzer.analyze(["The lamps, naïve lamps"], vocabulary)
+    assert [vocabulary.terms[n] for n in found.ids] == analyzer.terms("The lamps, naïve lamps")
 
 
 def test_blocks_join(analyzer: Analyzer, monkeypatch: pytest.MonkeyPatch) -> None:
