@@ -36,7 +36,7 @@ EXTRA_OF: Final[dict[str, str]] = {
     "ray": "distributed",
     "safetensors": "train",
     "sentence_transformers": "train",
-    "Stemmer": "",
+    "Stemmer": "bench",
     "tokenizers": "",
     "torch": "train",
     "transformers": "train",

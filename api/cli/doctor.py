@@ -25,7 +25,6 @@ PARTS: Final[tuple[tuple[str, str, str], ...]] = (
     ("faiss", "faiss-cpu", "dense search"),
     ("onnxruntime", "onnxruntime", "encoders without torch"),
     ("tokenizers", "tokenizers", "encoders without torch"),
-    ("Stemmer", "PyStemmer", "the english analyzer"),
     ("fastapi", "fastapi", "the REST API"),
     ("numba", "numba", "compiled kernels for batches"),
     ("pypdf", "pypdf", "PDF files in a corpus folder"),
