@@ -51,7 +51,7 @@ ROUTES = (search, answer, documents, indexes, snapshots, encode, evaluation, tas
 #: Seconds between writes of the measures of a process, where there are several.
 PUBLISH = 1.0
 #: Seconds that a server waits for the compiled engine before it says that it is ready.
-PATIENCE = 0.5
+PATIENCE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
