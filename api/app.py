@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import threading
 from collections.abc import AsyncIterator
@@ -20,6 +19,7 @@ from twindex.api.express import Express
 from twindex.api.gate import Gate, GateConfig
 from twindex.api.json_response import SafeJSON
 from twindex.api.limits import BodyLimit, Limits
+from twindex.api.loading import loading
 from twindex.api.rate import RateLimit
 from twindex.api.routes import (
     answer,
@@ -176,16 +176,13 @@ def make_context(config: AppConfig, metrics: Metrics) -> Context:
 
 def _open(context: Context, *, compiled: bool) -> None:
     """Opens the indexes, replays what their logs hold, and searches once in each, so that no request is the first."""
-    gc.disable()  # what is loaded now is kept; looking for garbage among it would only delay the start
-    try:
+    with loading():
         context.catalog.start()
         _warm(context)
         if compiled:
             compiling = threading.Thread(target=_compile, args=(context,), name="compile", daemon=True)
             compiling.start()
             compiling.join(PATIENCE)
-    finally:
-        gc.enable()
     context.ready = True
 
 

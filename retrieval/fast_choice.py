@@ -8,15 +8,13 @@ waits for a compiler, and a server or a batch gets the fast engine. Both give th
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Callable, Iterator, Sequence, Sized
 from itertools import accumulate
-from types import MethodType
 from typing import Final, Literal, get_args
 
 import numpy as np
 
-from twindex.indexing.errors import ConfigError, UsageError
+from twindex.indexing.errors import ConfigError
 from twindex.indexing.filters import Filter
 from twindex.indexing.optional import available
 from twindex.indexing.types import BoolArray, Int64Array
@@ -35,20 +33,16 @@ class Accelerator:
     """The compiled engine of one leg of one snapshot: made once, when the rule says so, by one thread.
 
     Args:
-        build: Lays the lists out in memory.
         engine: "auto", or one engine for all queries.
 
     Raises:
         ConfigError: If there is no such engine.
     """
 
-    def __init__(self, build: Callable[[], FastIndex], engine: Engine) -> None:
+    def __init__(self, engine: Engine) -> None:
         if engine not in get_args(Engine):
             raise ConfigError(f"engine = {engine!r}", expected=f"one of {', '.join(get_args(Engine))}")
         self.engine = engine
-        # The method of a leg that owns this object would keep the lists of a snapshot until a full garbage collection.
-        self._build: Callable[[], Callable[[], FastIndex] | None]
-        self._build = weakref.WeakMethod(build) if isinstance(build, MethodType) else lambda: build
         self._index: FastIndex | None = None
         self._asked = 0
         self._lock = threading.Lock()
@@ -58,8 +52,11 @@ class Accelerator:
         """The engine, if it was made already."""
         return self._index
 
-    def index(self, queries: int) -> FastIndex | None:
+    def index(self, queries: int, build: Callable[[], FastIndex]) -> FastIndex | None:
         """The engine for a call with so many queries; None = numpy.
+
+        ``build`` lays the lists out in memory. It is not kept: a leg that owns this object and is held by it would be
+        freed late, with the lists of its snapshot.
 
         While another thread makes it, "auto" goes on with numpy; "compiled" waits.
 
@@ -74,9 +71,9 @@ class Accelerator:
         if not self._lock.acquire(blocking=self.engine == "compiled"):
             return None
         self._lock.release()
-        return self.force()
+        return self.force(build)
 
-    def force(self) -> FastIndex:
+    def force(self, build: Callable[[], FastIndex]) -> FastIndex:
         """The engine, made now if it was not yet; one thread makes it, others wait.
 
         Raises:
@@ -84,9 +81,6 @@ class Accelerator:
         """
         with self._lock:
             if self._index is None:
-                build = self._build()
-                if build is None:
-                    raise UsageError("an engine whose leg is gone", expected="a leg that is still held")
                 index = build()
                 index.warm()  # before others see it: a call must not wait for a compiler
                 self._index = index

@@ -12,12 +12,11 @@ import importlib
 import os
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 from typing import Final
 
 from twindex.indexing.errors import TwindexError
+from twindex.indexing.parent import end_with_parent
 from twindex.retrieval.engine import Searcher
 from twindex.retrieval.fast_room import kernels
 from twindex.retrieval.lexical import LexicalRetriever
@@ -56,20 +55,8 @@ def compile_here(index: Path) -> None:
                 _ = retriever.fast
 
 
-def _end_with_parent() -> None:
-    """Ends this process soon after the one that started it: nobody else would."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.2)
-        os._exit(0)
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
-
-
 if __name__ == "__main__":
-    _end_with_parent()
+    end_with_parent()
     os.nice(NICE)
     with contextlib.suppress(TwindexError, OSError):  # the server finds out by itself, and says it better
         compile_here(Path(sys.argv[1]))

@@ -96,7 +96,7 @@ class ImpactRetriever:
         self.snapshot = snapshot
         self.encoder = encoder
         self.threads = threads
-        self._fast = Accelerator(self._lay_out, engine)
+        self._fast = Accelerator(engine)
 
     @property
     def name(self) -> str:
@@ -110,7 +110,7 @@ class ImpactRetriever:
         Raises:
             MissingExtraError: If numba is not installed.
         """
-        return self._fast.force()
+        return self._fast.force(self._lay_out)
 
     def terms(self, text: str) -> tuple[Int64Array, Float32Array]:
         """A query's term numbers, ascending, and weight times scale of each; weights of 0 or less are left out.
@@ -135,7 +135,7 @@ class ImpactRetriever:
         """
         check_k(k)
         asked = as_queries(queries)
-        index = self._fast.index(len(asked)) if k else None
+        index = self._fast.index(len(asked), self._lay_out) if k else None
         if index is None:
             return Run(tuple(self._one(query, k) for query in asked), self.snapshot)
 

@@ -136,7 +136,7 @@ class LexicalRetriever:
         length = sum(segment.live_length for segment in snapshot.segments)
         self.average = length / self.count if self.count else 0.0
         self._first = offset(config)
-        self._fast = Accelerator(self._lay_out, engine)
+        self._fast = Accelerator(engine)
 
     @property
     def name(self) -> str:
@@ -174,7 +174,7 @@ class LexicalRetriever:
         """
         check_k(k)
         asked = as_queries(queries)
-        index = self._fast.index(len(asked)) if k else None
+        index = self._fast.index(len(asked), self._lay_out) if k else None
         if index is None:
             return Run(tuple(self._one(query, k) for query in asked), self.snapshot)
 
@@ -202,7 +202,7 @@ class LexicalRetriever:
         Raises:
             MissingExtraError: If numba is not installed.
         """
-        return self._fast.force()
+        return self._fast.force(self._lay_out)
 
     @property
     def compiled(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import ipaddress
 import logging
+import multiprocessing
 import signal
 import socket
 from dataclasses import dataclass
@@ -26,10 +27,11 @@ from twindex.api.limits import Limits
 from twindex.api.service.catalog import place_of
 from twindex.api.service.keys import KeyStore
 from twindex.api.service.metrics import Shared
-from twindex.api.service.workers import Workers, end_with_parent, listen
+from twindex.api.service.workers import Workers, listen
 from twindex.api.tracing import Traces
 from twindex.indexing.encoders.cross_encoder import DEFAULT_RERANKER
 from twindex.indexing.errors import ConfigError, UsageError
+from twindex.indexing.parent import end_with_parent
 
 #: Names of this machine for itself.
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")
@@ -152,7 +154,8 @@ def run(plan: Plan, listener: socket.socket) -> None:
 def work(plan: Plan, listener: socket.socket) -> None:
     """One process of the server."""
     logs.set_up(requests=plan.log_requests)
-    end_with_parent()
+    if multiprocessing.parent_process() is not None:
+        end_with_parent()
     signal.signal(signal.SIGTERM, _leave)
     config = AppConfig(
         index=plan.index,

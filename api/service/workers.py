@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
 import signal
 import socket
 import sys
@@ -80,20 +79,6 @@ def _end(processes: Sequence[BaseProcess]) -> None:
             log.error("worker %s did not stop in time", process.pid)
             process.kill()
             process.join()
-
-
-def end_with_parent() -> None:
-    """Makes a worker stop when the process that started it is gone: nobody else could stop it."""
-    if multiprocessing.parent_process() is None:
-        return
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
 def listen(host: str, port: int) -> socket.socket:

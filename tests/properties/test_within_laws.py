@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.properties.test_sparse_laws import World, found, oracle, world, worlds
+from tests.retrieval.free_budgets import free_budgets
 from twindex.retrieval import fast, heads
 from twindex.retrieval.bm25 import BM25
 from twindex.retrieval.fast import FastIndex
@@ -22,10 +23,7 @@ pytestmark = pytest.mark.timeout(600)  # the first call compiles
 @pytest.fixture(autouse=True, scope="module")
 def eager() -> Any:
     """Budgets that cost nothing, so that no query is left to the exact strategies; and heads shorter than lists."""
-    costs = fast.COSTS.copy()
-    costs[8:] = 0.0
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fast, "COSTS", costs)
+    with free_budgets() as patch:
         patch.setattr(heads, "HEAD_LEAST", 40)
         yield
 

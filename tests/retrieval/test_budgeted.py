@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.retrieval.free_budgets import free_budgets
 from tests.retrieval.test_three_legs import build, documents, searcher, sparse_encoder
 from twindex.indexing import Document, Snapshot
 from twindex.indexing.errors import QueryError
 from twindex.indexing.filters import parse_filter
-from twindex.retrieval import Query, fast
+from twindex.retrieval import Query
 from twindex.retrieval.budgeted import BudgetedRetriever, questions
 from twindex.retrieval.calibration import Calibration
 from twindex.retrieval.impact import ImpactRetriever
@@ -36,11 +37,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True, scope="module")
 def eager() -> object:
-    """Budgets that cost nothing: on so few documents exact search would be as quick."""
-    costs = fast.COSTS.copy()
-    costs[8:] = 0.0
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fast, "COSTS", costs)
+    with free_budgets() as patch:
         yield patch
 
 

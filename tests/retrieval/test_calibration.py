@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.retrieval.free_budgets import free_budgets
 from twindex.indexing.errors import ConfigError, QueryError
-from twindex.retrieval import fast
 from twindex.retrieval.calibration import Asked, Calibration, calibrate, recalls
 from twindex.retrieval.fast import FastIndex
 from twindex.retrieval.within import WHOLE
@@ -18,11 +18,7 @@ SIZE, TERMS, QUERIES = 30_000, 200, 120
 
 @pytest.fixture(autouse=True, scope="module")
 def eager() -> object:
-    """Budgets that cost nothing: on so few documents exact search would be as quick."""
-    costs = fast.COSTS.copy()
-    costs[8:] = 0.0
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fast, "COSTS", costs)
+    with free_budgets() as patch:
         yield patch
 
 

@@ -94,17 +94,17 @@ def test_the_engine_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
         assert go.wait(30)
         return Engine()
 
-    auto = Accelerator(build, "auto")
-    threads = [threading.Thread(target=auto.index, args=(WARM,)) for _ in range(4)]
+    auto = Accelerator("auto")
+    threads = [threading.Thread(target=auto.index, args=(WARM, build)) for _ in range(4)]
     threads[0].start()
     assert entered.wait(30)
-    assert auto.index(WARM) is None  # another thread is at it: numpy meanwhile
+    assert auto.index(WARM, build) is None  # another thread is at it: numpy meanwhile
     for thread in threads[1:]:
         thread.start()
     go.set()
     for thread in threads:
         thread.join(30)
-    assert auto.index(1) is auto.ready is not None
+    assert auto.index(1, build) is auto.ready is not None
     assert made == ["built", "warm"]
 
 
