@@ -32,6 +32,8 @@ from twindex.retrieval.kernels_table import LONGEST, SPARE, heads_of, idf_of, li
 #: Documents whose terms are fetched while one is scored, and postings whose sums are fetched while one is added.
 AHEAD: Final = 6
 FAR: Final = 24
+#: What no sum reaches.
+TOP: Final = 1 << 16
 #: Slots of ``costs``, behind those of ``kernels_batch``: of a posting of a head, of a term of a document.
 READ, ENTRY = 8, 9
 #: What a query is counted as that is left to the exact strategies.
@@ -40,9 +42,9 @@ LEFT: Final = -1
 
 @inlined
 def _cut(level: A, factor: A) -> A:
-    """The least class of which a posting may contribute ``level``."""
+    """The least class of which a posting may contribute ``level``; none reaches TOP, however few its values are."""
     least = (level << 8) // factor >> CLASS
-    return min(least, CLASSES)
+    return CLASSES if level >= TOP else min(least, CLASSES)
 
 
 @inlined
@@ -72,7 +74,7 @@ def _factors(query: A, plan: A, factors: A) -> A:
 @jit
 def _share_out(postings: A, query: A, above: A, ends: A) -> None:
     """How many postings of each head are read: all whose class may contribute a level, and of the next as fit."""
-    low, high = np.int64(0), np.int64(1) << 16
+    low, high = np.int64(0), np.int64(TOP)
     while low < high:
         level = (low + high) >> 1
         if _reaching(level, query, ends[1], above) <= postings:

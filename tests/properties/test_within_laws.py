@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.properties.test_sparse_laws import World, found, oracle, world, worlds
@@ -41,6 +41,7 @@ def postings_of(one: World, q: int) -> int:
 
 @settings(max_examples=200, deadline=None)
 @given(worlds, st.sampled_from([1, 10, 100]), st.sampled_from([0.01, 0.1, 0.5, 0.9]), st.booleans())
+@example({"seed": 7324, "size": 15, "terms": 10, "distinct": 1, "filters": 0}, 1, 0.01, True)  # values of 1 alone
 def test_answers_within_a_budget_keep_their_promise(
     settings_: dict[str, int], k: int, share: float, impacts: bool
 ) -> None:
