@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-
-from fastapi import FastAPI
+from typing import TYPE_CHECKING
 
 from twindex.api import errors, openapi
 from twindex.api.context import Context
@@ -20,6 +20,7 @@ from twindex.api.gate import Gate, GateConfig
 from twindex.api.json_response import SafeJSON
 from twindex.api.limits import BodyLimit, Limits
 from twindex.api.loading import loading
+from twindex.api.pulse import Pulse
 from twindex.api.rate import RateLimit
 from twindex.api.routes import (
     answer,
@@ -41,36 +42,37 @@ from twindex.api.service.metrics import Metrics, Shared
 from twindex.api.service.pool import DEFAULT_THREADS, WorkPool
 from twindex.api.service.tasks import TaskStore
 from twindex.api.tracing import Traces, Tracing
-from twindex.indexing.encoders.cross_encoder import DEFAULT_RERANKER
+from twindex.api.web import FastAPI
+from twindex.indexing.encoders.find import DEFAULT_RERANKER
 from twindex.indexing.errors import ConfigError, IndexError_, TwindexError
-from twindex.rag.generator import Generator
+
+if TYPE_CHECKING:
+    from twindex.rag.generator import Generator
 
 log = logging.getLogger(__name__)
 
 ROUTES = (search, answer, documents, indexes, snapshots, encode, evaluation, tasks, openai, health, docs)
 #: Seconds between writes of the measures of a process, where there are several.
 PUBLISH = 1.0
-#: Seconds that a server waits for the compiled engine before it says that it is ready.
-PATIENCE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class AppConfig:
     """What a server needs to know.
 
-    ``index``: an index, or a folder of indexes (``root``: even if there is none in it yet). ``default``: the index
-    that unnamed requests mean. ``refresh_seconds``: how often to look for newer commits, 0 = never. ``body_limit``:
-    bytes of a request body, 0 = that of ``limits``. ``gate``: who may pass. ``workers``: processes that share the
-    work, this being one of them. ``compiled``: get the compiled engine ready at the start, if it can be had; else that
-    is done once enough was asked. ``reranker``: name or folder of what reranks. ``traces``: makes OpenTelemetry
-    spans; None = none are made.
+    ``index``: an index, or a folder of indexes (``root``: even if there is none in it yet). ``generator``: what writes
+    answers; None = the extractive one. ``default``: the index that unnamed requests mean. ``refresh_seconds``: how
+    often to look for newer commits, 0 = never. ``body_limit``: bytes of a request body, 0 = that of ``limits``.
+    ``gate``: who may pass. ``workers``: processes that share the work, this being one of them. ``compiled``: get the
+    compiled engine ready once searches are answered, if it can be had; else that is done once enough was asked.
+    ``reranker``: name or folder of what reranks. ``traces``: makes OpenTelemetry spans; None = none are made.
 
     Raises:
         ConfigError: If a number is out of range.
     """
 
     index: Path
-    generator: Generator
+    generator: Generator | None = None
     profile: Path | None = None
     refresh_seconds: float = 0.2
     body_limit: int = 0
@@ -97,22 +99,22 @@ def create_app(config: AppConfig) -> FastAPI:
     Raises:
         IndexError_: At start-up, if the one index that is served cannot be opened.
     """
-    metrics = Metrics()
+    metrics, pulse = Metrics(), Pulse(config.limits.lag)
     keys = KeyStore(place_of(config.index, root=config.root, default=config.default).state)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        context = make_context(config, metrics)
+        context = make_context(config, metrics, pulse)
         app.state.context = context
         await asyncio.to_thread(_open, context, compiled=config.compiled)
-        publishing = asyncio.create_task(_publish(context))
+        watching = [asyncio.create_task(_publish(context)), asyncio.create_task(pulse.run())]
         try:
             yield
         finally:
             context.ready = False
-            publishing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await publishing
+            for task in watching:
+                task.cancel()
+            await asyncio.gather(*watching, return_exceptions=True)
             await asyncio.to_thread(_close, context)
 
     app = FastAPI(
@@ -123,6 +125,8 @@ def create_app(config: AppConfig) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         default_response_class=SafeJSON,
+        # Its own would send bodies and messages wherever the environment says; ours (``traces``) never do.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     errors.install(app)
     openapi.install(app)
@@ -135,7 +139,7 @@ def create_app(config: AppConfig) -> FastAPI:
         seconds=limits.seconds,
     )
     rate = RateLimit(limits.rate / config.workers, max(1, limits.burst // config.workers))
-    app.add_middleware(Gate, config=config.gate, keys=keys, rate=rate, metrics=metrics)
+    app.add_middleware(Gate, config=config.gate, keys=keys, rate=rate, metrics=metrics, pulse=pulse)
     app.state.api_routes = [route for routes in ROUTES for route in routes.router.routes]
     if config.traces is not None:
         app.add_middleware(Tracing, traces=config.traces)
@@ -144,7 +148,7 @@ def create_app(config: AppConfig) -> FastAPI:
     return app
 
 
-def make_context(config: AppConfig, metrics: Metrics) -> Context:
+def make_context(config: AppConfig, metrics: Metrics, pulse: Pulse) -> Context:
     """What the routes share; nothing is opened yet.
 
     Raises:
@@ -155,7 +159,7 @@ def make_context(config: AppConfig, metrics: Metrics) -> Context:
     catalog = Catalog(
         place,
         encoders=encoders,
-        generator=config.generator,
+        generator=_generator_of(config),
         profile=config.profile,
         refresh_seconds=config.refresh_seconds,
     )
@@ -169,21 +173,45 @@ def make_context(config: AppConfig, metrics: Metrics) -> Context:
         metrics=metrics,
         limits=limits,
         version=version("twindex"),
+        pulse=pulse,
         traces=config.traces,
         shared=Shared(place.state / "metrics") if config.workers > 1 else None,
     )
 
 
+def _generator_of(config: AppConfig) -> Callable[[], Generator]:
+    """Gives what writes answers; the extractive generator is loaded by the first one."""
+    if config.generator is not None:
+        given = config.generator
+        return lambda: given
+
+    @cache
+    def extractive() -> Generator:
+        from twindex.rag.generators.extractive import ExtractiveGenerator
+
+        return ExtractiveGenerator()
+
+    return extractive
+
+
 def _open(context: Context, *, compiled: bool) -> None:
-    """Opens the indexes, replays what their logs hold, and searches once in each, so that no request is the first."""
+    """Opens the indexes, replays what their logs hold, and searches once in each, so that no request is the first.
+
+    What only makes later requests quicker is left to a thread that goes on when requests are answered already.
+    """
     with loading():
         context.catalog.start()
         _warm(context)
-        if compiled:
-            compiling = threading.Thread(target=_compile, args=(context,), name="compile", daemon=True)
-            compiling.start()
-            compiling.join(PATIENCE)
+    if compiled:
+        threading.Thread(target=_settle, args=(context,), name="settle", daemon=True).start()
     context.ready = True
+
+
+def _settle(context: Context) -> None:
+    """Loads what the first requests of some kinds would wait for: the compiled engine, and what answers questions."""
+    _compile(context)
+    for served in context.catalog.opened()[:1]:
+        _ = served.answers
 
 
 def _warm(context: Context) -> None:

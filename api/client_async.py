@@ -127,6 +127,27 @@ class AsyncClient:
         """A document."""
         return dict(await self._send(self._calls.get(index, doc_id)))
 
+    async def documents(
+        self,
+        index: str,
+        *,
+        filter: str | None = None,  # noqa: A002 - the server's word
+        page: int = 100,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """All documents, or those that pass a filter, in the order of the index; fetched a page at a time."""
+        cursor: str | None = None
+        while True:
+            found = await self._send(self._calls.documents(index, filter, page, cursor))
+            for document in found["documents"]:
+                yield document
+            cursor = found["cursor"]
+            if cursor is None:
+                return
+
+    async def merge(self, index: str, *, segments: int = 1) -> None:
+        """Has segments joined until so many are left."""
+        await self._send(self._calls.merge(index, segments))
+
     async def encode(
         self, texts: Sequence[str], *, index: str | None = None, kind: Literal["query", "document"] = "query"
     ) -> list[list[float]]:

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Self, TypedDict
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 
@@ -224,6 +224,16 @@ class Calls:
     def get(self, index: str, doc_id: str) -> Call:
         """A document."""
         return Call("GET", f"{_at(index)}/documents/{quote(doc_id, safe='')}")
+
+    def documents(self, index: str, condition: str | None, limit: int, cursor: str | None) -> Call:
+        """A page of documents."""
+        given = {"filter": condition, "limit": limit, "cursor": cursor}
+        asked = urlencode({name: value for name, value in given.items() if value is not None})
+        return Call("GET", f"{_at(index)}/documents?{asked}")
+
+    def merge(self, index: str, segments: int) -> Call:
+        """A merge."""
+        return Call("POST", f"{_at(index)}/merge", {"max_segments": segments})
 
     def encode(self, index: str | None, texts: Sequence[str], kind: str) -> Call:
         """Texts to vectors."""

@@ -121,6 +121,26 @@ class Client:
         """A document."""
         return dict(self._send(self._calls.get(index, doc_id)))
 
+    def documents(
+        self,
+        index: str,
+        *,
+        filter: str | None = None,  # noqa: A002 - the server's word
+        page: int = 100,
+    ) -> Iterator[dict[str, Any]]:
+        """All documents, or those that pass a filter, in the order of the index; fetched a page at a time."""
+        cursor: str | None = None
+        while True:
+            found = self._send(self._calls.documents(index, filter, page, cursor))
+            yield from found["documents"]
+            cursor = found["cursor"]
+            if cursor is None:
+                return
+
+    def merge(self, index: str, *, segments: int = 1) -> None:
+        """Has segments joined until so many are left."""
+        self._send(self._calls.merge(index, segments))
+
     def encode(self, texts: Sequence[str], *, index: str | None = None, kind: str = "query") -> list[list[float]]:
         """Vectors of texts, with the encoder of the index."""
         vectors: list[list[float]] = self._send(self._calls.encode(index, texts, kind))["vectors"]

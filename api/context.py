@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from starlette.requests import HTTPConnection
 
 from twindex.api.limits import Limits
+from twindex.api.pulse import Pulse
 from twindex.api.service.catalog import Catalog
 from twindex.api.service.encoders import EncoderPool
 from twindex.api.service.metrics import Metrics, Shared
@@ -30,6 +31,7 @@ class Context:
     metrics: Metrics
     limits: Limits
     version: str
+    pulse: Pulse
     shared: Shared | None = None
     traces: Traces | None = None
     ready: bool = False

@@ -18,13 +18,15 @@ from twindex.indexing.errors import QueryError
 
 #: Hits that pages reach, whatever their size: what is ranked below is found with a better query, not by paging.
 DEPTH: Final = 1000
+#: What a page says that comes from another commit than the one before.
+CHANGED: Final = "the index has changed since the page before: one may come twice or be passed over"
 _FORM: Final = struct.Struct("<BIQ8s8s")
 _VERSION: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """``offset``: hits that earlier pages held; ``generation``: the commit that they came from."""
+    """``offset``: hits that earlier pages held, or an ordinal; ``generation``: the commit that they came from."""
 
     offset: int
     generation: int
@@ -36,8 +38,8 @@ class Cursor:
         return base64.urlsafe_b64encode(whole).decode("ascii").rstrip("=")
 
     @classmethod
-    def from_text(cls, text: str, search: dict[str, Any]) -> Cursor:
-        """The cursor of that text.
+    def from_text(cls, text: str, search: dict[str, Any], *, most: int = DEPTH) -> Cursor:
+        """The cursor of that text, whose offset is at most so large.
 
         Raises:
             QueryError: If it is none, or one of another search.
@@ -49,7 +51,7 @@ class Cursor:
             version, offset, generation, of, check = _FORM.unpack(whole)
         except (ValueError, binascii.Error, struct.error):
             raise _wrong("no cursor of this server") from None
-        if version != _VERSION or check != _digest(whole[:-8] + b"\0" * 8) or not 0 < offset <= DEPTH:
+        if version != _VERSION or check != _digest(whole[:-8] + b"\0" * 8) or not 0 < offset <= most:
             raise _wrong("no cursor of this server")
         if of != _digest(to_json(search)):
             raise _wrong("the cursor of another search")
@@ -63,6 +65,6 @@ def _digest(data: bytes) -> bytes:
 def _wrong(what: str) -> QueryError:
     return QueryError(
         what,
-        expected="the cursor of the page before, with the same query, mode, filter and fusion",
+        expected="the cursor of the page before, with all else as it was there",
         remedy="begin again without a cursor",
     )

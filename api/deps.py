@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import Depends, Request
-
 from twindex.api.context import Context
 from twindex.api.gate import Caller
 from twindex.api.refusals import ForbiddenError
 from twindex.api.service.keys import Scope
 from twindex.api.service.served import ServedIndex
+from twindex.api.web import Depends, Request
 
 
 async def _context(request: Request) -> Context:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from twindex.api.json_response import SafeJSON
 from twindex.api.refusals import RefusedError
+from twindex.api.web import FastAPI, Request, RequestValidationError
 from twindex.indexing.errors import (
     IndexError_,
     IndexExistsError,

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from twindex.api.errors import problem_of, unforeseen
+from twindex.api.pulse import Pulse
 from twindex.api.rate import RateLimit
 from twindex.api.refusals import AuthenticationError, ForbiddenError, MisdirectedError, RefusedError
 from twindex.api.service.keys import Key, KeyStore
@@ -28,6 +29,8 @@ access = logging.getLogger("twindex.access")
 
 #: What needs no key: the pages that ask for one, the description of the API, and whether the server lives.
 PUBLIC: Final = frozenset({"/", "/docs", "/openapi.json", "/v1/health", "/v1/ready"})
+#: What is answered however busy the server is: whoever watches it must see that it lives.
+WATCHED: Final = frozenset({"/v1/health", "/v1/ready", "/metrics"})
 HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -81,14 +84,18 @@ class Gate:
         keys: The keys that are valid.
         rate: How often.
         metrics: Where requests are counted.
+        pulse: How late the event loop is.
     """
 
-    def __init__(self, app: ASGIApp, config: GateConfig, keys: KeyStore, rate: RateLimit, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, config: GateConfig, keys: KeyStore, rate: RateLimit, metrics: Metrics, pulse: Pulse
+    ) -> None:
         self.app = app
         self.config = config
         self.keys = keys
         self.rate = rate
         self.metrics = metrics
+        self.pulse = pulse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
@@ -120,6 +127,8 @@ class Gate:
             caller = self._caller(scope, headers, caller)
             scope["twindex.caller"] = caller
             self.rate.take(caller.name)
+            if scope["path"] not in WATCHED:
+                self.pulse.admit()
         except RefusedError as error:
             self.metrics.count("twindex_refused_total", reason=type(error).__name__.removesuffix("Error"))
             await problem_of(error)(scope, receive, decorated)

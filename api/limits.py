@@ -18,7 +18,8 @@ class Limits:
     ``body_bytes`` of a request body, ``bulk_bytes`` where documents or judgements are uploaded; ``items`` of a bulk
     write; ``queries`` of a batch; ``texts`` to encode at once; ``seconds`` that a request may take, and an answer
     ``answer_seconds``; ``queue`` of jobs that wait for a thread, ``answers`` of answers under way; ``rate`` requests
-    a second of one caller, on the mean (0 = any number), ``burst`` of them at once.
+    a second of one caller, on the mean (0 = any number), ``burst`` of them at once; ``rerank`` of hits that a reranker
+    reads for one request, all its queries together; ``lag`` in seconds that requests may wait for the event loop.
 
     Raises:
         ConfigError: If a number is not positive (``rate`` may be 0).
@@ -35,6 +36,8 @@ class Limits:
     answers: int = 32
     rate: float = 0.0
     burst: int = 100
+    rerank: int = 200
+    lag: float = 1.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

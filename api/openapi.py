@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
-
 from twindex.api.schemas import Problem
+from twindex.api.web import FastAPI, get_openapi
 
 #: What any request may be answered with, whatever it asks.
 ALWAYS: Final = (400, 401, 403, 408, 413, 421, 422, 429, 500, 503, 504)

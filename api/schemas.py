@@ -27,7 +27,7 @@ FilterBody = Annotated[
 FusionBody = Annotated[
     dict[str, Any] | None,
     Field(
-        description="How to fuse this once: method rrf (with k) or convex (with norm), and a weight for each leg. "
+        description="How to fuse this once: method rrf (with k) or convex (with normalise), and a weight for each leg. "
         "Left out, the server's profile decides. The response says what was used.",
         examples=[{"method": "rrf", "k": 60, "weights": {"sparse": 1.0, "dense": 1.0}}],
     ),
@@ -65,6 +65,7 @@ class AnswerRequest(LegOptions):
     k: Whole = Field(default=8, ge=1, le=100, description="How many hits may become context.")
     mode: Mode = Field(default="hybrid", description="Which index finds the context.")
     filter: FilterBody = None
+    fusion: FusionBody = None
     stream: bool = Field(default=False, description="Answer with server-sent events, as Accept: text/event-stream.")
 
 

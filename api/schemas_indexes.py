@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from twindex.api.schemas import OPEN, FilterBody
 from twindex.api.schemas_legs import Body
-from twindex.indexing.encoders.resolve import DEFAULT_ENCODER
+from twindex.indexing.encoders.find import DEFAULT_ENCODER
 
 #: Names of encoders: models that are installed, never paths.
 ENCODER_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.:@-]*(/[A-Za-z0-9][A-Za-z0-9_.:@-]*)?$"
@@ -132,6 +132,14 @@ class DocumentBody(BaseModel):
     text: str | None
     metadata: dict[str, Any]
     passages: list[PassageBody]
+
+
+class DocumentList(BaseModel):
+    """Documents in the order of the index."""
+
+    documents: list[DocumentBody]
+    cursor: str | None = Field(description="For the next page; null after the last one.")
+    notes: list[str] | None
 
 
 class TaskBody(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -50,7 +51,10 @@ class LegOptions(Body):
         default=1.0, gt=0, le=1, description="Share of a query's postings that the learned leg may touch; 1 = exact."
     )
     recall: float | None = Field(
-        default=None, gt=0, le=1, description="Share of its exact list that the learned leg is to find; null = all."
+        default=None,
+        gt=0,
+        le=1,
+        description="Share of its exact list that the learned leg is to find, in hundredths; null = all.",
     )
     idf: IdfSource | None = Field(
         default=None,
@@ -78,9 +82,14 @@ class LegOptions(Body):
 
     def options(self) -> SearchOptions:
         """The same for the engine."""
-        given = self.model_fields_set & LEGS
-        return SearchOptions(**{name: getattr(self, name) for name in given}) if given else DEFAULT_OPTIONS
+        given = {name: getattr(self, name) for name in self.model_fields_set & LEGS}
+        if self.recall is not None:  # each is calibrated first, at the price of many searches: so there are but few
+            given["recall"] = min(1.0, math.ceil(100 * self.recall - _ROUNDING) / 100)
+            given["prune"] = math.floor(100 * self.prune + _ROUNDING) / 100
+        return SearchOptions(**given) if given else DEFAULT_OPTIONS
 
 
+#: So much of a hundredth is an error of floating point.
+_ROUNDING: Final = 1e-6
 #: Names of these options.
 LEGS: Final = frozenset(LegOptions.model_fields)

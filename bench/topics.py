@@ -34,7 +34,8 @@ from unittest.mock import patch
 import numpy as np
 
 from twindex.indexing.analysis import get_analyzer
-from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
+from twindex.indexing.encoders.find import DEFAULT_ENCODER
+from twindex.indexing.encoders.resolve import resolve_encoder
 from twindex.indexing.encoding import Encoder
 from twindex.indexing.expansion import topics as topics_module
 from twindex.indexing.expansion.keyword_queries import keyword_queries

@@ -6,8 +6,9 @@ room costs nothing. The functions ``verify`` and ``info`` are in the module :mod
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from twindex.indexing.public import public_names
 
 if TYPE_CHECKING:
     from twindex.indexing.analysis import Analyzer, analyzer_names, get_analyzer
@@ -84,19 +85,4 @@ _HOMES: Final = {
     "verify": ("VerifyReport",),
     "writer": ("IndexWriter",),
 }
-_HOME_OF: Final = {name: module for module, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    """The public name, loaded from its module at its first use."""
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """The public list."""
-    return list(__all__)
+__getattr__, __dir__ = public_names(__name__, _HOMES)

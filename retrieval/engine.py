@@ -16,9 +16,7 @@ from types import TracebackType
 
 import numpy as np
 
-from twindex.indexing.encoders.cross_encoder import resolve_reranker
-from twindex.indexing.encoders.resolve import resolve_encoder
-from twindex.indexing.encoders.resolve_sparse import resolve_sparse_encoder
+from twindex.indexing.encoders import find
 from twindex.indexing.encoding import Encoder, PairScorer, SparseEncoder
 from twindex.indexing.errors import IndexError_, UsageError
 from twindex.indexing.filters import Filter, parse_filter
@@ -68,9 +66,9 @@ class Searcher:
         bm25: BM25 = BM25(),  # noqa: B008 - frozen
         dense: DenseConfig = DenseConfig(),  # noqa: B008 - frozen
         reranker: Reranker | PairScorer | str | None = None,
-        find_encoder: Callable[[str], Encoder] = resolve_encoder,
-        find_sparse_encoder: Callable[[str], SparseEncoder] = resolve_sparse_encoder,
-        find_reranker: Callable[[str], PairScorer] = resolve_reranker,
+        find_encoder: Callable[[str], Encoder] = find.find_encoder,
+        find_sparse_encoder: Callable[[str], SparseEncoder] = find.find_sparse_encoder,
+        find_reranker: Callable[[str], PairScorer] = find.find_reranker,
     ) -> Searcher:
         """The newest commit of an index.
 

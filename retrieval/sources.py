@@ -7,9 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from twindex.indexing.encoders.cross_encoder import DEFAULT_RERANKER, resolve_reranker
-from twindex.indexing.encoders.resolve import resolve_encoder
-from twindex.indexing.encoders.resolve_sparse import resolve_sparse_encoder
+from twindex.indexing.encoders import find
 from twindex.indexing.encoding import Encoder, PairScorer, SparseEncoder
 from twindex.indexing.errors import IndexError_
 from twindex.indexing.snapshot import Snapshot
@@ -19,7 +17,7 @@ from twindex.retrieval.cross_encoder import PassageReranker
 Model = TypeVar("Model")
 
 #: The reranker of a plain installation.
-RERANKER: Final = DEFAULT_RERANKER
+RERANKER: Final = find.DEFAULT_RERANKER
 
 
 @dataclass(eq=False)
@@ -33,9 +31,9 @@ class Sources:
     encoder: Encoder | None = None
     sparse_encoder: SparseEncoder | None = None
     reranker: Reranker | PairScorer | str | None = None
-    find_encoder: Callable[[str], Encoder] = resolve_encoder
-    find_sparse_encoder: Callable[[str], SparseEncoder] = resolve_sparse_encoder
-    find_reranker: Callable[[str], PairScorer] = resolve_reranker
+    find_encoder: Callable[[str], Encoder] = find.find_encoder
+    find_sparse_encoder: Callable[[str], SparseEncoder] = find.find_sparse_encoder
+    find_reranker: Callable[[str], PairScorer] = find.find_reranker
     _found: dict[str, Encoder] = field(default_factory=dict)
     _found_sparse: dict[str, SparseEncoder] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)

@@ -13,8 +13,8 @@ from typing import Final
 
 import typer
 
-from twindex.api.cli.console import take_any_text
 from twindex.api.cli.failure import run_guarded
+from twindex.api.cli.plain import take_any_text
 from twindex.api.loading import loading
 
 #: Command -> the module whose ``register`` adds it.

@@ -10,11 +10,10 @@ from rich.padding import Padding
 from rich.text import Text
 
 from twindex.api.cli import options
-from twindex.api.cli.console import emit_json, stdout, visible
-from twindex.api.settings import Settings
+from twindex.api.cli.console import stdout
+from twindex.api.cli.generators import generator_from
+from twindex.api.cli.plain import emit_json, visible
 from twindex.rag.engine import AnswerEngine
-from twindex.rag.generator import Generator
-from twindex.rag.resolve import resolve_generator
 from twindex.rag.types import Answer
 from twindex.retrieval.engine import Searcher, as_mode
 
@@ -45,12 +44,6 @@ def ask(
         emit_json(answer.to_dict())
         return
     show_answer(stdout(), answer)
-
-
-def generator_from(name: str | None) -> Generator:
-    """The generator of that name, or the environment's default."""
-    settings = Settings.from_environment()
-    return resolve_generator(name or settings.generator, api_key=settings.api_key)
 
 
 def show_answer(console: Console, answer: Answer) -> None:

@@ -10,8 +10,9 @@ import typer
 
 from twindex.api.cli import expansion_options as expanding
 from twindex.api.cli import options
-from twindex.api.cli.console import emit_json, progress_bars
+from twindex.api.cli.console import progress_bars
 from twindex.api.cli.index import corpus_from, summarise, tell
+from twindex.api.cli.plain import emit_json
 from twindex.indexing.corpus import with_estimate
 from twindex.indexing.encoders.resolve_sparse import resolve_legs
 from twindex.indexing.encoding import Encoder, SparseEncoder

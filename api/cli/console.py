@@ -1,15 +1,12 @@
-"""What commands share: JSON output, tables, and progress bars on the error stream."""
+"""What commands share: tables, and progress bars on the error stream."""
 
 from __future__ import annotations
 
-import io
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -18,31 +15,6 @@ from twindex.indexing import types as nouns
 
 #: Columns of output that goes into a file or a pipe.
 PIPE_WIDTH: Final = 120
-
-
-#: Control characters as their pictures, U+FFFD for those without one: texts of documents do not steer a terminal.
-_PICTURES: Final = (
-    {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"}
-    | {0x7F: 0x2421}
-    | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
-)
-
-
-def visible(text: str) -> str:
-    """The text with control characters made visible; line feeds and tabs stay."""
-    return text.translate(_PICTURES)
-
-
-def take_any_text() -> None:
-    """Let standard streams escape what their encoding does not have, instead of failing in the middle of an answer."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def emit_json(value: Any) -> None:
-    """One JSON document on standard output. Lone surrogates are escaped, so any terminal can take it."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def stdout() -> Console:

@@ -17,7 +17,7 @@ from twindex.api.cli.ask import show_answer
 from twindex.api.cli.console import progress_bars, stdout, table
 from twindex.indexing.config import IndexConfig
 from twindex.indexing.corpus import StdlibDocs
-from twindex.indexing.encoders.resolve import DEFAULT_ENCODER
+from twindex.indexing.encoders.find import DEFAULT_ENCODER
 from twindex.indexing.encoders.resolve_sparse import resolve_legs, sparse_side_of
 from twindex.indexing.errors import IndexNotFoundError
 from twindex.indexing.snapshot import Snapshot

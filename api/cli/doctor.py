@@ -11,10 +11,12 @@ from typing import Any, Final
 import typer
 
 from twindex.api.cli import options
-from twindex.api.cli.console import emit_json, stdout, table
+from twindex.api.cli.console import stdout, table
+from twindex.api.cli.plain import emit_json
 from twindex.api.settings import Settings
 from twindex.indexing import optional
-from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
+from twindex.indexing.encoders.find import DEFAULT_ENCODER
+from twindex.indexing.encoders.resolve import resolve_encoder
 from twindex.indexing.encoders.shipped import MODELS, check_folder, shipped_models
 from twindex.indexing.errors import TwindexError
 

@@ -21,7 +21,8 @@ from twindex.eval.recorded import PREFIX
 from twindex.eval.registry import report_split
 from twindex.eval.report import ReportOptions, write_report
 from twindex.eval.results import Results
-from twindex.indexing.encoders.cross_encoder import DEFAULT_RERANKER, resolve_reranker
+from twindex.indexing.encoders.cross_encoder import resolve_reranker
+from twindex.indexing.encoders.find import DEFAULT_RERANKER
 from twindex.indexing.encoding import Encoder
 from twindex.indexing.errors import ConfigError
 

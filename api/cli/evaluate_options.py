@@ -8,14 +8,15 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from twindex.api.cli.console import emit_json
+from twindex.api.cli.plain import emit_json
 from twindex.api.settings import Settings
 from twindex.eval.beir import Dataset
 from twindex.eval.irdatasets import from_ir_datasets
 from twindex.eval.recorded import PREFIX, recorded_sides
 from twindex.eval.registry import find_dataset
 from twindex.indexing.config import IndexConfig
-from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
+from twindex.indexing.encoders.find import DEFAULT_ENCODER
+from twindex.indexing.encoders.resolve import resolve_encoder
 from twindex.indexing.encoders.resolve_sparse import resolve_legs
 from twindex.indexing.encoding import Encoder, SparseEncoder
 from twindex.indexing.errors import ConfigError, IndexNotFoundError

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from twindex.api.cli import evaluate_options as shared
 from twindex.api.cli import options
-from twindex.api.cli.ask import generator_from
 from twindex.api.cli.console import progress_bars, stdout, table
+from twindex.api.cli.generators import generator_from
 from twindex.eval.beir import Dataset
 from twindex.eval.cached_encoder import CachedEncoder
 from twindex.eval.indexes import cached_path, ensure_index, index_config

@@ -13,13 +13,14 @@ import typer
 from typer.core import TyperGroup
 
 from twindex.api.cli import expand_store, options
-from twindex.api.cli.console import emit_json, progress_bars
+from twindex.api.cli.console import progress_bars
 from twindex.api.cli.expand_score import score
 from twindex.api.cli.expand_topics import guide_for
 from twindex.api.cli.index import corpus_from, passages_of
+from twindex.api.cli.plain import emit_json
 from twindex.api.settings import Settings
 from twindex.indexing.chunking import ChunkConfig
-from twindex.indexing.encoders.resolve import DEFAULT_ENCODER
+from twindex.indexing.encoders.find import DEFAULT_ENCODER
 from twindex.indexing.expansion.writer import ExpansionWriter
 from twindex.indexing.types import Passage
 from twindex.rag.expand.config import METHODS, ExpandConfig

@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 
 from twindex.api.cli import options
-from twindex.api.cli.console import emit_json, progress_bars
+from twindex.api.cli.console import progress_bars
 from twindex.api.cli.expand_store import Config, Store
 from twindex.api.cli.expand_topics import VECTORS
 from twindex.api.cli.index import corpus_from, passages_of
+from twindex.api.cli.plain import emit_json
 from twindex.eval.cached_encoder import CachedEncoder
 from twindex.indexing.chunking import ChunkConfig
-from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
+from twindex.indexing.encoders.find import DEFAULT_ENCODER
+from twindex.indexing.encoders.resolve import resolve_encoder
 from twindex.indexing.expansion.scoring import score_queries
 from twindex.indexing.expansion.writer import ExpansionWriter
 

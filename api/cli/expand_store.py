@@ -12,8 +12,9 @@ from rich.padding import Padding
 from rich.text import Text
 
 from twindex.api.cli import options
-from twindex.api.cli.console import emit_json, stdout, table, visible
+from twindex.api.cli.console import stdout, table
 from twindex.api.cli.index import corpus_from
+from twindex.api.cli.plain import emit_json, visible
 from twindex.indexing.chunking import ChunkConfig, make_chunker
 from twindex.indexing.errors import UsageError
 from twindex.indexing.expansion.records import HASH_BYTES, Kind, content_hash

@@ -9,7 +9,7 @@ from typing import Final
 
 import typer
 
-from twindex.api.cli.console import visible
+from twindex.api.cli.plain import visible
 from twindex.indexing.errors import IndexError_, MissingError, ServiceError, TwindexError, UsageError
 
 #: The first class that fits decides.

@@ -12,12 +12,13 @@ import typer
 
 from twindex.api.cli import expansion_options as expanding
 from twindex.api.cli import options
-from twindex.api.cli.console import emit_json, progress_bars
+from twindex.api.cli.console import progress_bars
+from twindex.api.cli.plain import emit_json
 from twindex.indexing.analysis import get_analyzer
 from twindex.indexing.chunking import ChunkConfig, make_chunker
 from twindex.indexing.config import SEGMENT_DOCS, VECTOR_KINDS, IndexConfig
 from twindex.indexing.corpus import Corpus, OnError, StdlibDocs, open_corpus, with_estimate
-from twindex.indexing.encoders.resolve import DEFAULT_ENCODER
+from twindex.indexing.encoders.find import DEFAULT_ENCODER
 from twindex.indexing.encoders.resolve_sparse import resolve_legs, sparse_side_of
 from twindex.indexing.encoding import Encoder, SparseEncoder
 from twindex.indexing.errors import ConfigError

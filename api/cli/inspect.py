@@ -5,7 +5,8 @@ from __future__ import annotations
 import typer
 
 from twindex.api.cli import options
-from twindex.api.cli.console import emit_json, stdout, table
+from twindex.api.cli.console import stdout, table
+from twindex.api.cli.plain import emit_json
 from twindex.indexing import verify as verifying
 from twindex.indexing.errors import CorruptIndexError
 

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from twindex.api.cli import options
-from twindex.api.cli.console import emit_json, stdout, table
+from twindex.api.cli.console import stdout, table
+from twindex.api.cli.plain import emit_json
 from twindex.api.service.catalog import NAME
 from twindex.api.service.keys import SCOPES, KeyStore
 from twindex.api.service.served import STATE_FOLDER

@@ -10,7 +10,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from twindex.api.cli import options
-from twindex.api.cli.console import emit_json, stdout, visible
+from twindex.api.cli.console import stdout
+from twindex.api.cli.plain import emit_json, visible
 from twindex.retrieval.engine import Hit, Searcher, SearchResult, as_mode
 from twindex.retrieval.explain import render_lines
 from twindex.retrieval.rerank import WEIGHT

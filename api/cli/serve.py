@@ -20,7 +20,7 @@ import uvicorn
 from twindex.api import logs
 from twindex.api.app import AppConfig, create_app
 from twindex.api.cli import options
-from twindex.api.cli.ask import generator_from
+from twindex.api.cli.generators import generator_if_any
 from twindex.api.corked import CorkedProtocol
 from twindex.api.gate import GateConfig
 from twindex.api.limits import Limits
@@ -29,7 +29,7 @@ from twindex.api.service.keys import KeyStore
 from twindex.api.service.metrics import Shared
 from twindex.api.service.workers import Workers, listen
 from twindex.api.tracing import Traces
-from twindex.indexing.encoders.cross_encoder import DEFAULT_RERANKER
+from twindex.indexing.encoders.find import DEFAULT_RERANKER
 from twindex.indexing.errors import ConfigError, UsageError
 from twindex.indexing.parent import end_with_parent
 
@@ -113,7 +113,7 @@ def serve(
         certificate=tls_cert,
         private_key=tls_key,
     )
-    generator_from(generator)
+    generator_if_any(generator)
     if (tls_cert is None) != (tls_key is None):
         raise ConfigError("one of --tls-cert and --tls-key", expected="both, or none")
     if plan.gate.auth:
@@ -159,7 +159,7 @@ def work(plan: Plan, listener: socket.socket) -> None:
     signal.signal(signal.SIGTERM, _leave)
     config = AppConfig(
         index=plan.index,
-        generator=generator_from(plan.generator),
+        generator=generator_if_any(plan.generator),
         profile=plan.profile,
         reranker=plan.reranker,
         root=plan.root,

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from twindex.api.cli import options
-from twindex.api.cli.console import emit_json, progress_bars
+from twindex.api.cli.console import progress_bars
+from twindex.api.cli.plain import emit_json
 from twindex.api.service.backup import restore_new, restore_over, take_snapshot
 from twindex.indexing.errors import IndexExistsError
 from twindex.indexing.manifest import MANIFEST_FILE, Manifest

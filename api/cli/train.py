@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from twindex.api.cli import options
-from twindex.api.cli.console import emit_json, progress_bars
+from twindex.api.cli.console import progress_bars
+from twindex.api.cli.plain import emit_json
 from twindex.api.cli.train_search import lexical_search
 from twindex.indexing.corpus import open_corpus
 from twindex.indexing.encoders.bert_graph import Precision

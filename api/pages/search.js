@@ -3,7 +3,7 @@ const $ = id => document.getElementById(id);
 const NAMES = { hybrid: "Both fused", sparse: "By words", learned: "By learned words", dense: "By meaning" };
 const DELAY = 180, HITS = 8;
 /* What is shown side by side: a column is a mode, and which sparse legs. */
-const state = { columns: ["hybrid", "sparse", "dense"], legs: ["bm25", "dense"], shown: "hybrid", ready: false, typing: 0, searching: null, asking: null };
+const state = { columns: ["hybrid", "sparse", "dense"], legs: ["bm25", "dense"], shown: "hybrid", ready: false, typing: 0, searching: null, asking: null, bodies: {}, tops: {} };
 
 const el = (tag, props = {}, ...children) => {
   const node = document.createElement(tag);
@@ -51,6 +51,7 @@ function layColumns() {
 }
 function show(mode) {
   state.shown = mode;
+  if (state.bodies[mode]) showRequest();
   for (const column of document.querySelectorAll(".column")) column.classList.toggle("shown", column.id === `column-${mode}`);
 }
 
@@ -58,37 +59,64 @@ async function search() {
   if (!state.ready) return; // start() searches once the indexes are known
   clearTimeout(state.typing);
   const query = $("query").value, filter = $("filter").value.trim();
-  history.replaceState(null, "", query ? `#${new URLSearchParams({ q: query, ...(filter ? { f: filter } : {}) })}` : location.pathname);
+  const link = { q: query, ...(filter ? { f: filter } : {}), ...($("index").length > 1 ? { index: $("index").value } : {}), ...chosenForLink() };
+  history.replaceState(null, "", query ? `#${new URLSearchParams(link)}` : location.pathname);
   if (state.searching) state.searching.abort();
   const mine = state.searching = new AbortController();
-  if (!query.trim()) { layColumns(); say("Type to search. Press Enter, or Ask, for an answer with citations."); return; }
+  if (!query.trim()) { layColumns(); $("request").hidden = true; say("Type to search. Press Enter, or Ask, for an answer with citations."); return; }
   try {
     const bodies = state.columns.map(column => ({ query, k: HITS, explain: true, highlight: true, filter: filter || null, ...asked(column) }));
     const found = await Promise.all(bodies.map(body => json(`${base()}/search`, { body, signal: mine.signal })));
     if (mine.signal.aborted) return;
-    found.forEach((result, place) => draw(state.columns[place], result));
+    found.forEach((result, place) => draw(state.columns[place], result, bodies[place]));
+    showRequest();
     const most = Math.max(...found.map(result => result.hits.length));
     const counts = found.map((result, place) => `${result.hits.length} ${NAMES[state.columns[place]].toLowerCase()}`);
-    say(most ? `Best hits: ${counts.join(", ")}.` : "Nothing found.");
+    const notes = new Set(found.flatMap(result => result.notes || []));
+    say([most ? `Best hits: ${counts.join(", ")}.` : "Nothing found.", ...notes].join(" "));
   } catch (error) {
     if (error.name !== "AbortError") say(error.message, true);
   }
 }
 /* The options of a column: of the mode itself, and those that were chosen. */
 function asked(column) {
-  const learned = state.legs.includes("learned"), words = $("words-by").value;
   const options = column === "learned" ? { mode: "sparse", sparse: "learned" } : { mode: column };
-  if (learned && column === "sparse") options.sparse = "bm25";
-  if (learned && column === "hybrid" && words) options.sparse = words;
-  if (Number($("rerank").value)) options.rerank = Number($("rerank").value);
-  if ($("generated").value === "no") options.expansion = false;
-  return options;
+  if (state.legs.includes("learned") && column === "sparse") options.sparse = "bm25";
+  return { ...options, ...chosen(column) };
 }
-function draw(mode, result) {
+function draw(mode, result, body) {
   $(`took-${mode}`).textContent = `${number(result.took_ms, 1)} ms`;
-  const top = Math.max(1e-9, ...result.hits.map(hit => hit.score));
+  state.bodies[mode] = body;
+  state.tops[mode] = Math.max(1e-9, ...result.hits.map(hit => hit.score));
   if (!result.hits.length) { $(`hits-${mode}`).replaceChildren(el("li", { className: "meta" }, "Nothing found.")); return; }
-  $(`hits-${mode}`).replaceChildren(...result.hits.map((hit, place) => item(mode, hit, place + 1, top)));
+  $(`hits-${mode}`).replaceChildren(...result.hits.map((hit, place) => item(mode, hit, place + 1, state.tops[mode])));
+  offerMore(mode, result.cursor);
+}
+/* Below the last hit, a way to the next page. */
+function offerMore(mode, cursor) {
+  const old = $(`more-${mode}`);
+  if (old) old.remove();
+  if (!cursor) return;
+  const button = el("button", { type: "button", className: "plain", id: `more-${mode}` }, "More hits");
+  button.addEventListener("click", () => more(mode, cursor, button));
+  $(`column-${mode}`).append(button);
+}
+async function more(mode, cursor, button) {
+  const list = $(`hits-${mode}`), body = state.bodies[mode], before = list.childElementCount;
+  button.disabled = true;
+  try {
+    const result = await json(`${base()}/search`, { body: { ...body, cursor } });
+    if (state.bodies[mode] !== body) return; // another search was drawn meanwhile
+    list.append(...result.hits.map((hit, place) => item(mode, hit, before + place + 1, state.tops[mode])));
+    offerMore(mode, result.cursor);
+    say([`${result.hits.length} more hits ${NAMES[mode].toLowerCase()}.`, ...(result.notes || [])].join(" "));
+    list.children[before]?.querySelector("summary").focus();
+  } catch (error) { button.disabled = false; say(error.message, true); }
+}
+function showRequest() {
+  const body = state.bodies[state.shown];
+  $("request").hidden = !body;
+  if (body) $("curl").textContent = asCurl(`${base()}/search`, body);
 }
 function item(mode, hit, rank, top) {
   const why = el("details", {}, el("summary", {}, "Why this rank"));
@@ -200,7 +228,7 @@ async function describe() {
   state.legs = info.legs;
   state.columns = info.modes.flatMap(mode => mode === "sparse" && info.legs.includes("learned") ? ["sparse", "learned"] : [mode]);
   layColumns();
-  choices(info);
+  offer(info);
   $("about").textContent = `${info.documents.toLocaleString()} documents, searched ${info.modes.length > 1 ? "by words, by meaning, and by both" : "by words"}.`;
   const fields = Object.keys(info.fields).filter(name => !["id", "doc_id", "title"].includes(name));
   $("fields").textContent = fields.length ? `Fields: ${fields.slice(0, 12).join(", ")}${fields.length > 12 ? ", …" : ""}` : "";
@@ -215,23 +243,16 @@ async function describe() {
   };
   $("facts").replaceChildren(...Object.entries(facts).map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, String(value)))));
 }
-/* Only what the index and the server can do is offered. */
-function choices(info) {
-  const offered = { "words-by": info.legs.includes("learned") && info.legs.includes("dense"), "rerank": info.reranker, "generated": info.settings.expansion };
-  for (const [id, there] of Object.entries(offered)) {
-    $(id).parentElement.hidden = !there;
-    if (!there) $(id).selectedIndex = 0;
-  }
-  $("choices").hidden = !Object.values(offered).some(Boolean);
-}
 async function start() {
   try {
     const list = (await json("/v1/indexes")).indexes;
     $("index").replaceChildren(...list.map(one => el("option", { value: one.name }, `${one.name} (${one.documents.toLocaleString()})`)));
     if (!list.length) { say("There is no index yet: POST /v1/indexes makes one."); return; }
+    const given = new URLSearchParams(location.hash.slice(1));
+    if (list.some(one => one.name === given.get("index"))) $("index").value = given.get("index");
     await describe();
     state.ready = true;
-    const given = new URLSearchParams(location.hash.slice(1));
+    chooseFromLink(given);
     if (given.get("q") && !$("query").value) { $("query").value = given.get("q"); $("filter").value = given.get("f") || ""; }
     await search();
   } catch (error) { say(error.message, true); }
@@ -244,7 +265,9 @@ $("key-dialog").addEventListener("close", () => {
 const later = () => { clearTimeout(state.typing); state.typing = setTimeout(search, DELAY); };
 $("query").addEventListener("input", later);
 $("filter").addEventListener("input", later);
-for (const id of ["words-by", "rerank", "generated"]) $(id).addEventListener("change", search);
+for (const list of lists()) list.addEventListener("change", () => { tell(); search(); });
+$("copy").hidden = !navigator.clipboard;
+$("copy").addEventListener("click", () => navigator.clipboard.writeText($("curl").textContent).then(() => say("Copied."), error => say(error.message, true)));
 $("index").addEventListener("change", () => describe().then(search, error => say(error.message, true)));
 $("form").addEventListener("submit", event => { event.preventDefault(); clearTimeout(state.typing); search(); ask(); });
 $("state").addEventListener("toggle", () => { if ($("state").open) describe().then(search, error => say(error.message, true)); });

@@ -8,8 +8,7 @@ import re
 from functools import cache
 from importlib.resources import files
 
-from fastapi import APIRouter
-from fastapi.responses import HTMLResponse
+from twindex.api.web import APIRouter, HTMLResponse
 
 router = APIRouter(include_in_schema=False)
 #: Where a page takes in another file of its folder: there is no build step, and nothing to fetch later.

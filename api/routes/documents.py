@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, Literal
-
-from fastapi import APIRouter, Header, Query, Request
+from typing import Annotated, Any, Final, Literal
 
 from twindex.api.context import Context
+from twindex.api.cursor import CHANGED, Cursor
 from twindex.api.deps import ContextDep, ReadIndex, WriteIndex
-from twindex.api.documents import MAX_ID, NDJSON, parse_bulk, request_digest
+from twindex.api.documents import NDJSON, parse_bulk, request_digest
 from twindex.api.openapi import problems
 from twindex.api.refusals import NotThereError
 from twindex.api.schemas import to_filter
-from twindex.api.schemas_indexes import BulkBody, DeleteBody, DeleteRequest, DocumentBody
+from twindex.api.schemas_indexes import BulkBody, DeleteBody, DeleteRequest, DocumentBody, DocumentList
+from twindex.api.service.reading import find_document, list_documents
 from twindex.api.service.records import Entry, delete, upsert
 from twindex.api.service.served import ServedIndex
 from twindex.api.service.wal import Acknowledged
+from twindex.api.web import APIRouter, Header, Query, Request
 from twindex.indexing.errors import UsageError
-from twindex.indexing.types import Passage
 
 router = APIRouter(tags=["documents"])
 
@@ -35,6 +35,18 @@ IdempotencyKey = Annotated[
         description="The same request with the same key is written once, however often it is sent within a day.",
     ),
 ]
+Condition = Annotated[
+    str | None,
+    Query(
+        alias="filter",
+        max_length=10_000,
+        description="A condition on metadata.",
+        examples=["year >= 2020 and lang = 'en'"],
+    ),
+]
+#: Documents of one page, and passages of an index that pages can reach.
+MAX_LISTED: Final = 1000
+MAX_ORDINAL: Final = 1 << 31
 _DOCUMENT = {"description": "An object with _id or id, text, and perhaps title, metadata and further fields."}
 BODIES = {
     "requestBody": {
@@ -112,6 +124,23 @@ async def delete_documents(
 
 
 @router.get(
+    "/v1/indexes/{index}/documents",
+    response_model=DocumentList,
+    summary="List documents, all or those that pass a filter",
+    responses=problems(404),
+)
+async def get_documents(
+    served: ReadIndex,
+    context: ContextDep,
+    condition: Condition = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LISTED, description="How many; fewer come where they are long.")] = 100,
+    cursor: Annotated[str | None, Query(max_length=200, description="The cursor of the page before.")] = None,
+) -> dict[str, Any]:
+    """In the order of the index, page by page: follow the cursor until it is null, and you have them all."""
+    return await context.work.run(_listed, served, condition, limit, cursor)
+
+
+@router.get(
     "/v1/indexes/{index}/documents/{doc_id:path}",
     response_model=DocumentBody,
     summary="Read a document",
@@ -119,7 +148,7 @@ async def delete_documents(
 )
 async def get_document(doc_id: str, served: ReadIndex, context: ContextDep) -> dict[str, Any]:
     """The document as searches see it."""
-    return await context.work.run(find_document, served, doc_id)
+    return await context.work.run(_found, served, doc_id)
 
 
 @router.delete(
@@ -138,29 +167,32 @@ async def delete_document(
     return {"matched": 1, **await _reported(served, context, written, wait)}
 
 
-def find_document(served: ServedIndex, doc_id: str) -> dict[str, Any]:
+def _found(served: ServedIndex, doc_id: str) -> dict[str, Any]:
     """The document of that id.
 
     Raises:
         NotThereError: If searches do not see one.
     """
-    passages: list[Passage] = []
-    if len(doc_id.encode("utf-8", "surrogatepass")) <= MAX_ID:
-        with served.searcher.use() as snapshot:
-            for segment in snapshot.segments:
-                local = segment.store.find(doc_id)
-                alive = local if segment.live is None else local[segment.live[local]]
-                passages += segment.store.passages(alive)
-    if not passages:
+    with served.searcher.use() as snapshot:
+        document = find_document(snapshot, doc_id)
+    if document is None:
         raise NotThereError(f"no document {doc_id[:80]!r}", expected="the id of a document in this index")
-    first = passages[0]
-    whole = len(passages) == 1 and first.start == 0
+    return document
+
+
+def _listed(served: ServedIndex, condition: str | None, limit: int, text: str | None) -> dict[str, Any]:
+    """One page of the list."""
+    asked = {"documents of": served.name, "filter": condition}
+    cursor = Cursor.from_text(text, asked, most=MAX_ORDINAL) if text is not None else None
+    with served.searcher.use() as snapshot:
+        page = list_documents(
+            snapshot, to_filter(condition), start=cursor.offset if cursor is not None else 0, limit=limit
+        )
+        generation = snapshot.generation
     return {
-        "id": doc_id,
-        "title": first.title,
-        "text": first.text if whole else None,
-        "metadata": dict(first.metadata),
-        "passages": [{"id": p.id, "start": p.start, "end": p.end, "text": p.text} for p in passages],
+        "documents": page.documents,
+        "cursor": Cursor(page.following, generation).to_text(asked) if page.following is not None else None,
+        "notes": [CHANGED] if cursor is not None and cursor.generation != generation else None,
     }
 
 

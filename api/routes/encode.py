@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any, Literal
 
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
@@ -15,6 +14,7 @@ from twindex.api.openapi import problems
 from twindex.api.refusals import TooLargeError
 from twindex.api.schemas_legs import Body
 from twindex.api.service.served import ServedIndex
+from twindex.api.web import APIRouter
 from twindex.indexing.encoding import Encoder
 from twindex.indexing.errors import QueryError
 

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from twindex.api.deps import ContextDep, ReadIndex
 from twindex.api.openapi import problems
+from twindex.api.routes.search import check_rerank
 from twindex.api.schemas import FusionBody, Mode, to_recipe
 from twindex.api.schemas_indexes import TaskBody
-from twindex.api.schemas_legs import Body, Whole
+from twindex.api.schemas_legs import LegOptions, Whole
 from twindex.api.service.served import ServedIndex
-from twindex.eval.evaluate import evaluate
-from twindex.eval.measures import DEFAULT_MEASURES, Measure, parse_all
+from twindex.api.web import APIRouter
 from twindex.indexing.errors import UsageError
 from twindex.indexing.types import Progress
 
+if TYPE_CHECKING:
+    from twindex.eval.measures import Measure
+
 router = APIRouter(tags=["eval"])
+#: Hits that a reranker reads for one evaluation: a task may take its time, but others wait for it.
+MAX_RERANKED = 10_000
 #: Queries that are searched at once.
 BATCH = 64
 
 
-class EvalRequest(Body):
-    """Queries and judgements."""
+class EvalRequest(LegOptions):
+    """Queries and judgements, and how to search."""
 
     queries: dict[str, str] = Field(min_length=1, max_length=20_000, description="Query id -> text.")
     qrels: dict[str, dict[str, Whole]] = Field(
@@ -47,8 +51,10 @@ class EvalRequest(Body):
 )
 async def start_eval(body: EvalRequest, served: ReadIndex, context: ContextDep) -> dict[str, Any]:
     """A task; its result has the averages of each mode and the value of each query."""
-    measures = parse_all(body.measures) if body.measures is not None else DEFAULT_MEASURES
+    measures = await asyncio.to_thread(_measures, body.measures)
     to_recipe(body.fusion)
+    body.options()
+    check_rerank(body.rerank, len(body.queries) * len(body.modes), MAX_RERANKED)
     if not set(body.queries) & set(body.qrels):
         raise UsageError("queries and judgements without a common id", expected="judgements of these queries")
     task = await asyncio.to_thread(
@@ -57,8 +63,17 @@ async def start_eval(body: EvalRequest, served: ReadIndex, context: ContextDep) 
     return task.to_dict()
 
 
+def _measures(names: Sequence[str] | None) -> Sequence[Measure]:
+    """The measures of these names, or the usual ones."""
+    from twindex.eval.measures import DEFAULT_MEASURES, parse_all  # loaded by the first evaluation
+
+    return parse_all(names) if names is not None else DEFAULT_MEASURES
+
+
 def score(served: ServedIndex, body: EvalRequest, measures: Sequence[Measure], progress: Progress) -> dict[str, Any]:
     """The report of each mode."""
+    from twindex.eval.evaluate import evaluate
+
     ids = sorted(body.queries)
     total = len(ids) * len(body.modes)
     out: dict[str, Any] = {}
@@ -67,7 +82,11 @@ def score(served: ServedIndex, body: EvalRequest, measures: Sequence[Measure], p
         for start in range(0, len(ids), BATCH):
             some = ids[start : start + BATCH]
             results = served.searcher.search_many(
-                [body.queries[i] for i in some], k=body.k, mode=mode, recipe=to_recipe(body.fusion)
+                [body.queries[i] for i in some],
+                k=body.k,
+                mode=mode,
+                recipe=to_recipe(body.fusion),
+                options=body.options(),
             )
             for id_, result in zip(some, results):
                 # Ranks as scores, so that ties stay in the order of the ranking.

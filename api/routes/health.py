@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse, Response
 
@@ -17,6 +16,7 @@ from twindex.api.openapi import problems
 from twindex.api.refusals import NotThereError
 from twindex.api.schemas import Mode
 from twindex.api.service.metrics import Labels
+from twindex.api.web import APIRouter, Depends, Request
 
 router = APIRouter(tags=["health"])
 
@@ -99,6 +99,7 @@ def rendered(context: Context) -> str:
 def _gauges(context: Context) -> Iterator[tuple[str, Labels, float]]:
     yield "twindex_queue_jobs", (("pool", "work"),), context.work.pending
     yield "twindex_queue_jobs", (("pool", "slow"),), context.slow.pending
+    yield "twindex_loop_late_seconds", (), context.pulse.late
     for served in context.catalog.opened():
         labels = (("index", served.name),)
         manifest, status = served.searcher.snapshot.manifest, served.status()

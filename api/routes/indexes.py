@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter, Depends, Response
 from pydantic import Field
 
 from twindex.api.context import Context
@@ -15,6 +14,7 @@ from twindex.api.schemas_indexes import CreateIndex, IndexBody, IndexList, Write
 from twindex.api.schemas_legs import Body, Whole
 from twindex.api.service.records import Entry
 from twindex.api.service.served import ServedIndex
+from twindex.api.web import APIRouter, Depends, Response
 from twindex.indexing.analysis import get_analyzer
 from twindex.indexing.chunking import ChunkConfig
 from twindex.indexing.config import IndexConfig

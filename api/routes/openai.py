@@ -11,23 +11,27 @@ import base64
 import secrets
 import time
 from collections.abc import AsyncIterator
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
-from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
 from twindex.api.deps import CallerDep, ContextDep, check_allowed, find_index
 from twindex.api.json_response import to_json
 from twindex.api.openapi import problems
+from twindex.api.routes.answer import check_answer, run_answer, stream_answer
 from twindex.api.routes.encode import check_texts, encoder_of
-from twindex.api.schemas import OPEN
+from twindex.api.schemas import OPEN, AnswerRequest, FilterBody, FusionBody, Mode
+from twindex.api.schemas_legs import LegOptions, Whole
 from twindex.api.service.served import ServedIndex
 from twindex.api.stream import SSE_HEADERS, in_thread, problem_event
+from twindex.api.web import APIRouter, Request
 from twindex.indexing.errors import QueryError, TwindexError
-from twindex.rag import events
-from twindex.rag.types import Answer
+
+if TYPE_CHECKING:
+    from twindex.rag.events import Event
+    from twindex.rag.types import Answer
 
 router = APIRouter(tags=["openai"])
 PREFIX: Final = "twindex"
@@ -61,6 +65,15 @@ class Message(BaseModel):
     content: str | list[Part] | None = None
 
 
+class ChatOptions(LegOptions):
+    """How the answer's passages are found; clients send it as ``extra_body={"twindex": {...}}``."""
+
+    k: Whole = Field(default=8, ge=1, le=100, description="How many hits may become context.")
+    mode: Mode = Field(default="hybrid", description="Which index finds the context.")
+    filter: FilterBody = None
+    fusion: FusionBody = None
+
+
 class ChatRequest(BaseModel):
     """A conversation; the last message of its user is the question."""
 
@@ -69,6 +82,7 @@ class ChatRequest(BaseModel):
     messages: list[Message] = Field(min_length=1, max_length=1000)
     stream: bool | None = False
     n: int | None = Field(default=1, ge=1, le=1)
+    twindex: ChatOptions | None = Field(default=None, description="What the OpenAI API has no words for.")
 
 
 class EmbeddingsResponse(BaseModel):
@@ -130,12 +144,14 @@ async def embeddings(body: EmbeddingsRequest, request: Request, caller: CallerDe
 async def chat(body: ChatRequest, request: Request, caller: CallerDep, context: ContextDep) -> Response:
     """An answer from the index, its citations as [n] in the text and in full beside it."""
     served = await _index(body.model, request, caller)
-    question = _question(body)
+    options = body.twindex.model_dump(exclude_unset=True) if body.twindex is not None else {}
+    wanted = AnswerRequest(question=_question(body) or " ", **options)
+    check_answer(wanted, context.limits)
     if body.stream:
         context.slow.admit()
-        steps = in_thread(context.slow, lambda: served.answers.stream(question, k=8, mode="hybrid"))
+        steps = in_thread(context.slow, lambda: stream_answer(served, wanted))
         return StreamingResponse(_chunks(steps, body.model), media_type="text/event-stream", headers=SSE_HEADERS)
-    answer = await context.slow.run(served.answers.answer, question, k=8, mode="hybrid")
+    answer = await context.slow.run(run_answer, served, wanted)
     return Response(to_json(_completion(answer, body.model)), media_type="application/json")
 
 
@@ -199,8 +215,10 @@ def _completion(answer: Answer, model: str) -> dict[str, Any]:
     }
 
 
-async def _chunks(steps: AsyncIterator[events.Event | None], model: str) -> AsyncIterator[bytes]:
+async def _chunks(steps: AsyncIterator[Event | None], model: str) -> AsyncIterator[bytes]:
     """The reply bit by bit. The last chunk with content carries the citations, validated."""
+    from twindex.rag import events
+
     head = {
         "id": f"chatcmpl-{secrets.token_hex(12)}",
         "object": "chat.completion.chunk",

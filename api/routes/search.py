@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
-from twindex.api.cursor import DEPTH, Cursor
+from twindex.api.cursor import CHANGED, DEPTH, Cursor
 from twindex.api.deps import ContextDep, ReadIndex
 from twindex.api.json_response import to_utf8
 from twindex.api.openapi import problems
@@ -23,6 +22,7 @@ from twindex.api.schemas import (
 )
 from twindex.api.service.hits import result_of
 from twindex.api.service.served import ServedIndex
+from twindex.api.web import APIRouter
 from twindex.retrieval.options import DEFAULT_OPTIONS, SearchOptions
 
 router = APIRouter(tags=["search"])
@@ -31,7 +31,6 @@ MAX_BATCH_HITS: Final = 100_000
 #: Hits and characters of a query that are surely few.
 LIGHT_K: Final = 100
 LIGHT_QUERY: Final = 500
-CHANGED: Final = "the index has changed since the page before: a hit may come twice or be passed over"
 
 
 @router.post(
@@ -42,6 +41,7 @@ CHANGED: Final = "the index has changed since the page before: a hit may come tw
 )
 async def search(body: SearchRequest, served: ReadIndex, context: ContextDep) -> Response:
     """The k best documents for a query, by words, by meaning, or by both fused."""
+    check_rerank(body.rerank, 1, context.limits.rerank)
     with context.stage("search"):
         data = await context.work.run(run_search, served, body)
     return Response(data, media_type="application/json")
@@ -64,8 +64,23 @@ async def batch(body: BatchRequest, served: ReadIndex, context: ContextDep) -> R
             expected=f"at most {context.limits.queries} queries and {MAX_BATCH_HITS:,} hits",
             remedy="send them in several requests",
         )
+    check_rerank(body.rerank, len(body.queries), context.limits.rerank)
     data = await context.work.run(run_batch, served, body)
     return Response(data, media_type="application/json")
+
+
+def check_rerank(hits: int, queries: int, most: int) -> None:
+    """Nothing, if a reranker may read so many hits of so many queries: each takes it a twentieth of a second or more.
+
+    Raises:
+        TooLargeError: If not.
+    """
+    if hits * queries > most:
+        raise TooLargeError(
+            f"rerank = {hits} for {queries} queries",
+            expected=f"at most {most} hits that are read for one request",
+            remedy="rerank fewer hits, or send the queries in several requests",
+        )
 
 
 def is_light(body: SearchRequest) -> bool:

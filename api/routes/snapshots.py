@@ -8,8 +8,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter
-
 from twindex.api.context import Context
 from twindex.api.deps import AdminIndex, CallerDep, ContextDep, check_allowed
 from twindex.api.openapi import problems
@@ -18,6 +16,7 @@ from twindex.api.schemas_indexes import RestoreRequest, SnapshotList, TaskBody
 from twindex.api.service.backup import UNFINISHED, restore_new, take_snapshot
 from twindex.api.service.records import Entry
 from twindex.api.service.served import ServedIndex
+from twindex.api.web import APIRouter
 from twindex.indexing.directory import FileDirectory
 from twindex.indexing.manifest import MANIFEST_FILE, Manifest, read_manifest
 from twindex.indexing.types import Progress

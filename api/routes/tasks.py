@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter
-
 from twindex.api.deps import CallerDep, ContextDep, check_allowed
 from twindex.api.openapi import problems
 from twindex.api.schemas_indexes import TaskBody, TaskList
+from twindex.api.web import APIRouter
 
 router = APIRouter(tags=["tasks"])
 

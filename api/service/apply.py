@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from twindex.api.service.records import Entry, Record, documents_of
 from twindex.indexing.config import IndexConfig
@@ -15,7 +15,9 @@ from twindex.indexing.directory import FileDirectory
 from twindex.indexing.encoding import Encoder, SparseEncoder
 from twindex.indexing.errors import UsageError
 from twindex.indexing.manifest import Manifest, read_manifest
-from twindex.indexing.writer import IndexWriter
+
+if TYPE_CHECKING:
+    from twindex.indexing.writer import IndexWriter
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +69,8 @@ def open_writer(path: Path, encoders_of: EncodersOf | None) -> IndexWriter:
     Raises:
         LockedIndexError: If another process writes.
     """
+    from twindex.indexing.writer import IndexWriter  # loaded by the first write
+
     config = read_manifest(FileDirectory(path), where=str(path)).config
     encoder, sparse = encoders_of(config) if encoders_of is not None else (None, None)
     return IndexWriter.open(path, encoder=encoder, sparse_encoder=sparse)

@@ -7,9 +7,10 @@ import re
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from twindex.api.refusals import ConflictError, ForbiddenError, NotThereError
 from twindex.api.service.encoders import EncoderPool
@@ -20,8 +21,9 @@ from twindex.indexing.directory import sync_path
 from twindex.indexing.errors import ConfigError, IndexError_, IndexNotFoundError
 from twindex.indexing.manifest import MANIFEST_FILE
 from twindex.indexing.snapshot import Snapshot
-from twindex.indexing.writer import IndexWriter
-from twindex.rag.generator import Generator
+
+if TYPE_CHECKING:
+    from twindex.rag.generator import Generator
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +82,7 @@ class Catalog:
     Args:
         place: What is served.
         encoders: Shared encoders.
-        generator: What writes answers.
+        generator: Finds what writes answers.
         profile: How hybrid searches fuse.
         refresh_seconds: How often to look for newer commits, 0 = never.
     """
@@ -90,7 +92,7 @@ class Catalog:
         place: Place,
         *,
         encoders: EncoderPool,
-        generator: Generator,
+        generator: Callable[[], Generator],
         profile: Path | None = None,
         refresh_seconds: float = EVERY,
     ) -> None:
@@ -194,6 +196,8 @@ class Catalog:
                         remedy="choose another name, or delete it first",
                     )
                 return served, False
+            from twindex.indexing.writer import IndexWriter  # a server that only reads does without
+
             encoder, sparse = self.encoders.of(config)
             with IndexWriter.create(path, config, encoder=encoder, sparse_encoder=sparse) as writer:
                 writer.commit()

@@ -6,16 +6,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from twindex.indexing.config import IndexConfig
-from twindex.indexing.encoders.cross_encoder import ABOUT, DEFAULT_RERANKER, resolve_reranker
-from twindex.indexing.encoders.resolve import resolve_encoder
-from twindex.indexing.encoders.resolve_sparse import resolve_legs
-from twindex.indexing.encoders.shipped import shipped_folder
+from twindex.indexing.encoders import find
 from twindex.indexing.encoding import Encoder, EncoderInfo, PairScorer, SparseEncoder
 from twindex.indexing.errors import ConfigError, MissingError, QueryError, TwindexError
 from twindex.indexing.types import Float32Array
@@ -142,10 +138,10 @@ class EncoderPool:
 
     def __init__(
         self,
-        find: Callable[[str], Encoder] = resolve_encoder,
-        find_legs: FindLegs = resolve_legs,
-        find_reranker: Callable[[str], PairScorer] = resolve_reranker,
-        reranker_name: str = DEFAULT_RERANKER,
+        find: Callable[[str], Encoder] = find.find_encoder,
+        find_legs: FindLegs = find.find_legs,
+        find_reranker: Callable[[str], PairScorer] = find.find_reranker,
+        reranker_name: str = find.DEFAULT_RERANKER,
     ) -> None:
         self._find = find
         self._find_legs = find_legs
@@ -208,8 +204,7 @@ class EncoderPool:
         if self.reranker_name in self._rerankers:
             return self.reranker_name
         try:
-            folder = shipped_folder(self.reranker_name) or Path(self.reranker_name).expanduser()
-            return self.reranker_name if (folder / ABOUT).is_file() else None
+            return self.reranker_name if find.reranker_is_here(self.reranker_name) else None
         except (TwindexError, OSError):
             return None
 

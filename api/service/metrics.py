@@ -22,6 +22,7 @@ KNOWN: Final[dict[str, tuple[str, str]]] = {
     "twindex_refused_total": ("counter", "Requests refused before any work, by reason."),
     "twindex_documents_total": ("counter", "Documents accepted for writing, by operation."),
     "twindex_queue_jobs": ("gauge", "Jobs that wait for a thread or have one."),
+    "twindex_loop_late_seconds": ("gauge", "How long requests wait for the event loop of this process."),
     "twindex_encoder_batches_total": ("counter", "Calls of an encoder for queries."),
     "twindex_encoder_texts_total": ("counter", "Texts in those calls; over batches, this is the mean batch."),
     "twindex_encoder_remembered_total": ("counter", "Queries whose vector was remembered."),

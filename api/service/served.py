@@ -6,9 +6,11 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -27,13 +29,15 @@ from twindex.indexing.filters import Filter
 from twindex.indexing.manifest import Manifest
 from twindex.indexing.optional import available
 from twindex.indexing.types import Int32Array
-from twindex.rag.engine import AnswerEngine
-from twindex.rag.generator import Generator
 from twindex.retrieval.engine import Searcher
 from twindex.retrieval.fast_compile import compile_apart
 from twindex.retrieval.lexical import LexicalRetriever
 from twindex.retrieval.options import DEFAULT_OPTIONS, SearchOptions, SparseLegs
-from twindex.retrieval.profile import Profile
+from twindex.retrieval.profile import Profile, Recipe
+
+if TYPE_CHECKING:
+    from twindex.rag.engine import AnswerEngine
+    from twindex.rag.generator import Generator
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +61,7 @@ class ServedIndex:
         name: What requests call it.
         path: Its directory.
         encoders: Shared encoders.
-        generator: What writes answers.
+        generator: Finds what writes answers; called by the first one.
         profile: How hybrid searches fuse; None = the default.
         snapshots: Folder of its snapshots.
 
@@ -71,7 +75,7 @@ class ServedIndex:
         path: Path,
         *,
         encoders: EncoderPool,
-        generator: Generator,
+        generator: Callable[[], Generator],
         profile: Profile | Path | None = None,
         snapshots: Path,
     ) -> None:
@@ -81,6 +85,7 @@ class ServedIndex:
         self.log_problem = ""
         self.encoders = encoders
         self.pace = Pace()
+        self._generator = generator
         self._opening = threading.Lock()
         self._changed = threading.Condition()
         self._closed = False
@@ -98,7 +103,6 @@ class ServedIndex:
             find_sparse_encoder=encoders.sparse,
             find_reranker=encoders.reranker,
         )
-        self.answers = AnswerEngine(self.searcher, generator)
         self.follow()
 
     @property
@@ -123,11 +127,20 @@ class ServedIndex:
         retriever = self.searcher.retriever("sparse", WORDS)
         return isinstance(retriever, LexicalRetriever) and (retriever.compiled or not COMPILES)
 
-    def answering(self, options: SearchOptions) -> AnswerEngine:
-        """What answers questions from searches with these options."""
-        if options == DEFAULT_OPTIONS:
+    @cached_property
+    def answers(self) -> AnswerEngine:
+        """What answers questions. Cost: the first one loads the code that does it."""
+        from twindex.rag.engine import AnswerEngine
+
+        return AnswerEngine(self.searcher, self._generator())
+
+    def answering(self, options: SearchOptions, recipe: Recipe | None = None) -> AnswerEngine:
+        """What answers questions from searches with these options, and fused that way."""
+        if options == DEFAULT_OPTIONS and recipe is None:
             return self.answers
-        return AnswerEngine(Source(self.searcher, options), self.answers.generator)
+        from twindex.rag.engine import AnswerEngine
+
+        return AnswerEngine(Source(self.searcher, options, recipe), self._generator())
 
     def submit(self, entry: Entry) -> Future[Acknowledged]:
         """A write; its future is done once the write is durable.

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from twindex.indexing.filters import Filter
 from twindex.retrieval.engine import Mode, Searcher
 from twindex.retrieval.options import SearchOptions
+from twindex.retrieval.profile import Recipe
 from twindex.retrieval.results import SearchResult
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A searcher whose searches have the same options, as answers need one."""
+    """A searcher whose searches have the same options and fusion, as answers need one."""
 
     searcher: Searcher
     options: SearchOptions
+    recipe: Recipe | None = None
 
     def search(
         self,
@@ -28,4 +30,6 @@ class Source:
         rollup: bool,
     ) -> SearchResult:
         """The k best passages; with ``rollup`` only the best one of each document."""
-        return self.searcher.search(text, k=k, mode=mode, filter=filter, rollup=rollup, options=self.options)
+        return self.searcher.search(
+            text, k=k, mode=mode, filter=filter, rollup=rollup, recipe=self.recipe, options=self.options
+        )

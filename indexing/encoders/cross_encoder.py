@@ -17,6 +17,7 @@ import numpy as np
 
 from twindex.indexing.encoders.bert_graph import INPUT
 from twindex.indexing.encoders.digests import fingerprint
+from twindex.indexing.encoders.find import DEFAULT_RERANKER
 from twindex.indexing.encoders.onnx import available_processors, for_each, make_session
 from twindex.indexing.encoders.pair_graph import KINDS, LOGIT
 from twindex.indexing.encoders.shipped import shipped_folder, shipped_models
@@ -27,8 +28,6 @@ from twindex.indexing.types import Float32Array, Int64Array
 
 MODEL, ABOUT = "model.onnx", "rerank.json"
 KIND: Final = "rerank"
-#: The reranker of a plain installation.
-DEFAULT_RERANKER: Final = "twindex-rerank"
 #: Tokens of a pair, special ones included, where the folder does not say.
 DEFAULT_LENGTH: Final = 256
 #: Raised whenever the same files would give other scores.

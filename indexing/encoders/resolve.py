@@ -29,8 +29,6 @@ from twindex.indexing.encoding import Encoder
 from twindex.indexing.errors import ConfigError, DeviceError, ModelNotFoundError
 from twindex.indexing.optional import available, load
 
-#: The encoder of a plain installation: our own, whose weights come with this package.
-DEFAULT_ENCODER: Final = "twindex-twin"
 HASHING: Final = "hashing"
 GROUP: Final = "twindex.models"
 #: Names without an organisation are looked up under this one, as sentence-transformers does.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from twindex.indexing.encoders.find import DEFAULT_SPARSE_ENCODER
 from twindex.indexing.encoders.resolve import resolve_encoder
 from twindex.indexing.encoders.shipped import shipped_folder, shipped_models
 from twindex.indexing.encoders.sparse_hashing import SparseHashingEncoder
@@ -12,8 +13,6 @@ from twindex.indexing.encoders.twin_sides import TwinSparse, is_twin, open_sides
 from twindex.indexing.encoding import Encoder, SparseEncoder
 from twindex.indexing.errors import ConfigError, ModelNotFoundError
 
-#: The sparse encoder of a plain installation.
-DEFAULT_SPARSE_ENCODER: Final = "twindex-twin"
 #: Needs no model; for tests and fixtures.
 SPARSE_HASHING: Final = "sparse-hashing"
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -138,11 +139,14 @@ def _cost(degree: Int64Array, room: Int64Array) -> Int64Array:
 def _log2(values: Int64Array) -> Int64Array:
     """log2 of positive whole numbers, in units; exact to one unit above the table."""
     shift = np.maximum(np.frexp(values.astype(np.float64))[1] - 16, 0)
-    units: Int64Array = _LOGARITHMS[values >> shift] + shift * UNIT
+    units: Int64Array = _logarithms()[values >> shift] + shift * UNIT
     return units
 
 
-_LOGARITHMS: Final = np.array([0, *(round(UNIT * math.log2(n)) for n in range(1, _TABLE + 1))], np.int64)
+@cache
+def _logarithms() -> Int64Array:
+    """Logarithms of the numbers below the table's end, in units; made at the first use, since it takes 0.03 s."""
+    return np.array([0, *(round(UNIT * math.log2(n)) for n in range(1, _TABLE + 1))], np.int64)
 
 
 def _exchange(order: Int64Array, bounds: Int64Array, part_of: Int64Array, right: BoolArray, gains: Int64Array) -> int:

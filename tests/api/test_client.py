@@ -61,6 +61,9 @@ def test_plain(url: str) -> None:
         client.create_index("legs", encoder="none", sparse_encoder="sparse-hashing:256")
         client.add("legs", DOCUMENTS, wait="visible")
         assert client.search("honey", index="legs", mode="sparse", sparse="learned").hits[0].id == "bee"
+        assert [d["id"] for d in client.documents("legs", page=1)] == [d["_id"] for d in DOCUMENTS]
+        assert [d["id"] for d in client.documents("legs", filter="year = 1")] == []
+        client.merge("legs")
         client.delete_index("legs")
         client.delete_index("plain")
         assert client.indexes() == []
@@ -76,6 +79,8 @@ def test_asynchronous(url: str) -> None:
             assert [len(page.hits) async for page in client.pages("honey", index="later", k=1)] == [1, 1]
             steps = [step async for step in client.stream("What do honey bees store in the hive?", index="later")]
             assert [steps[0].kind, steps[-1].kind] == ["retrieved", "done"]
+            assert [d["id"] async for d in client.documents("later", page=1)] == [d["_id"] for d in DOCUMENTS]
+            await client.merge("later")
             assert await client.delete("later", ["bee"], wait="visible") == 1
             task = await client.wait(await client.snapshot("later"))
             assert task.state == "done"

@@ -54,6 +54,49 @@ def test_added_replaced_read_and_deleted(client: TestClient) -> None:
     assert client.get(f"{BASE}/documents/a/b c").status_code == 404
 
 
+def test_documents_are_listed_page_by_page(client: TestClient) -> None:
+    client.post("/v1/indexes", json={"name": "many", "encoder": "none", "chunk": "words:4:1"})
+    path = "/v1/indexes/many/documents"
+    for half in range(2):  # two commits, hence segments
+        rows = [{"_id": f"{half}-{n}", "text": "one two three four five six", "n": n, "half": half} for n in range(7)]
+        client.post(f"{path}?wait=visible", content=lines(*rows), headers=NDJSON)
+    client.delete(f"{path}/0-3?wait=visible")
+
+    def listed(**asked: Any) -> list[list[str]]:
+        pages, cursor = [], None
+        while True:
+            page = client.get(path, params={**asked, **({"cursor": cursor} if cursor else {})}).json()
+            pages.append([document["id"] for document in page["documents"]])
+            assert page["notes"] is None
+            cursor = page["cursor"]
+            if cursor is None:
+                return pages
+
+    everything = [f"{half}-{n}" for half in range(2) for n in range(7) if (half, n) != (0, 3)]
+    for limit in (1, 2, 5, 13, 100):
+        pages = listed(limit=limit)
+        assert [one for page in pages for one in page] == everything
+        assert all(len(page) == limit for page in pages[:-1])
+    assert listed(filter="n >= 5 and half = 1") == [["1-5", "1-6"]]
+    assert listed(filter="n = 100") == [[]]
+    first = client.get(path, params={"limit": 1}).json()
+    assert first["documents"] == [client.get(f"{path}/0-0").json()]
+    assert client.get(path, params={"limit": 1, "cursor": first["cursor"], "filter": "n = 1"}).status_code == 422
+    assert client.get(path, params={"filter": "no_such_field = 1"}).status_code == 422
+    client.delete(f"{path}/1-6?wait=visible")
+    assert "changed" in client.get(path, params={"limit": 1, "cursor": first["cursor"]}).json()["notes"][0]
+    client.delete("/v1/indexes/many")
+
+
+def test_a_page_of_long_documents_ends_early(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twindex.api.service.reading.PAGE_CHARS", 100)
+    add(client, *({"_id": f"long{n}", "text": "x" * 90, "long": True} for n in range(4)))
+    page = client.get(f"{BASE}/documents", params={"filter": "long = true"}).json()
+    assert [document["id"] for document in page["documents"]] == ["long0", "long1"]
+    assert page["cursor"]
+    client.post(f"{BASE}/documents/delete?wait=visible", json={"filter": "long = true"})
+
+
 def test_an_outcome_for_each_item(client: TestClient) -> None:
     body = (
         lines({"_id": "good", "text": "Gooseberries."})

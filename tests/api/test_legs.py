@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 from tests.api.conftest import DOCUMENTS
 from tests.api.server import NDJSON, client_of
 from twindex.api import express
+from twindex.api.schemas import SearchRequest
 from twindex.indexing.config import IndexConfig
 from twindex.indexing.encoders.hashing import HashingEncoder
 from twindex.indexing.expansion.info import ExpansionInfo
@@ -146,6 +147,62 @@ def test_answers_search_with_the_options(client: TestClient) -> None:
     assert answer["citations"][0]["doc_id"] == "bee"
 
 
+def test_a_reranker_reads_no_more_than_a_request_may_ask_for(client: TestClient) -> None:
+    """Each hit that it reads takes a twentieth of a second: a request of a thousand would keep a thread for minutes."""
+    for path, body in (
+        ("search", {"query": "x", "rerank": 201}),
+        ("search/batch", {"queries": ["x"] * 21, "rerank": 10}),
+        ("answer", {"question": "x", "rerank": 500}),
+        ("answer", {"question": "x", "rerank": 500, "stream": True}),
+    ):
+        refused = client.post(f"{BASE}/{path}", json=body)
+        assert refused.status_code == 413, refused.text
+        assert "rerank" in refused.json()["given"]
+    chat = {"model": "three", "messages": [{"role": "user", "content": "x"}], "twindex": {"rerank": 500}}
+    assert client.post("/v1/chat/completions", json=chat).status_code == 413
+    assert client.post(f"{BASE}/search/batch", json={"queries": ["x"] * 20, "rerank": 10}).status_code == 200
+
+
+def test_recalls_are_hundredths(client: TestClient) -> None:
+    """Each is calibrated, which costs many searches: a caller must not be able to ask for any number of them."""
+    for recall, wanted in ((0.95, 0.95), (0.9000001, 0.91), (0.29, 0.29), (0.999, 1.0)):
+        options = SearchRequest(query="x", recall=recall, prune=0.1234).options()
+        assert (options.recall, options.prune) == (wanted, 0.12)
+    plain = client.post("/v1/search", json={"query": "the moon", "sparse": "learned"}).json()
+    found = client.post("/v1/search", json={"query": "the moon", "sparse": "learned", "recall": 0.95}).json()
+    assert [hit["id"] for hit in found["hits"]][:1] == [hit["id"] for hit in plain["hits"]][:1]
+
+
+def test_evaluations_and_answers_take_the_options_of_searches(client: TestClient) -> None:
+    body = {"queries": {"q": "honey hive"}, "qrels": {"q": {"bee": 1}}, "modes": ["sparse"], "sparse": "learned"}
+    task = client.post(f"{BASE}/eval", json={**body, "idf": "index", "measures": ["RR@10"]}).json()
+    while task["state"] in ("queued", "running"):
+        task = client.get(f"/v1/tasks/{task['id']}").json()
+    assert task["result"]["modes"]["sparse"]["averages"]["judged"]["RR@10"] == 1.0, task
+    assert client.post(f"{BASE}/eval", json={**body, "budget": 0.5, "recall": 0.9}).status_code == 422
+    assert client.post(f"{BASE}/eval", json={**body, "rerank": 1000, "modes": ["sparse"] * 3}).status_code == 202
+    question = "What do honey bees store inside the hive?"
+    alone = {"method": "convex", "weights": {"sparse": 1, "dense": 0}}
+    answer = client.post(f"{BASE}/answer", json={"question": question, "fusion": alone}).json()
+    found = client.post(f"{BASE}/search", json={"query": question, "fusion": alone, "k": 8}).json()
+    assert [line["doc_id"] for line in answer["ranking"]][:3] == [hit["id"] for hit in found["hits"]][:3]
+    assert client.post(f"{BASE}/answer", json={"question": "x", "fusion": {"method": "sum"}}).status_code == 422
+
+
+def test_chat_takes_options_under_a_name_of_its_own(client: TestClient) -> None:
+    body = {"model": "three", "messages": [{"role": "user", "content": "What do honey bees store inside the hive?"}]}
+    assert client.post("/v1/chat/completions", json=body).json()["citations"][0]["doc_id"] == "bee"
+    for stream in (False, True):
+        narrow = {**body, "stream": stream, "twindex": {"filter": "kind = 'physics'", "mode": "sparse"}}
+        reply = client.post("/v1/chat/completions", json=narrow)
+        assert reply.status_code == 200, reply.text
+        assert "nectar" not in reply.text
+    for wrong in ({"filter": "kind ="}, {"k": 0}, {"depth": 3}, {"fusion": {"method": "sum"}}):
+        assert client.post("/v1/chat/completions", json={**body, "twindex": wrong}).status_code == 422
+    nothing = {**body, "messages": [{"role": "user", "content": ""}]}
+    assert client.post("/v1/chat/completions", json=nothing).json()["abstained"]
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -160,6 +217,12 @@ def test_answers_search_with_the_options(client: TestClient) -> None:
         {"prune": "0.5"},
         {"two_phase": 1.0},
         {"idf": "mine"},
+        {"budget": 0},
+        {"budget": 1.5},
+        {"recall": 0},
+        {"recall": 1.1},
+        {"recall": "0.9"},
+        {"learned_queries": "all"},
         {"expansion": "yes"},
         {"field_form": "sideways"},
         {"field_weight": -1},

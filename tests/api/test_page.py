@@ -234,12 +234,11 @@ def test_learned_words_and_generated_queries_are_shown(browser: Any, learned: st
     fused = page.locator("#hits-hybrid .why").first
     assert [fused.locator(f".bars.{tone}").count() for tone in ("sparse", "learned", "dense")] == [1, 1, 1]
     assert fused.locator(".bars.dense b").all_text_contents() == ["text", "generated"]
-    assert not page.get_by_label("Rerank").is_visible(), "this server has no reranker"
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "no sideways scrolling"
     shot(page, "learned")
     barriers(page)
     page.locator("#choices summary").click()
-    page.get_by_label("Generated queries").select_option("no")
+    page.get_by_label("Generated queries").select_option(label="left out")
     sync_api.expect(page.locator("#hits-sparse .title").first).to_have_text("Honey bee")
     if width < 600:
         page.locator("#modes input[value=sparse]").check()
@@ -247,3 +246,56 @@ def test_learned_words_and_generated_queries_are_shown(browser: Any, learned: st
     assert "wherefore" not in page.locator("#hits-sparse .why").first.text_content()
     assert not problems, problems
     context.close()
+
+
+def test_more_hits_options_in_the_link_and_the_request_itself(browser: Any, tmp_path: Path) -> None:
+    import httpx
+
+    server = Process(tmp_path / "root", "--root", port=free_port(), log=tmp_path / "log")
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    try:
+        server.wait_ready(90)
+        for name, sparse in (("other", "none"), ("twins", "sparse-hashing:256")):
+            settings = {"name": name, "encoder": "hashing:32", "sparse_encoder": sparse}
+            httpx.post(f"{server.url}/v1/indexes", json=settings, timeout=60)
+        rows = [{"id": f"d{n}", "title": f"Number {n}", "text": f"the same words and {n}"} for n in range(12)]
+        httpx.post(f"{server.url}/v1/indexes/twins/documents?wait=visible", json={"documents": rows}, timeout=60)
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        page.width = 390
+        page.goto(f"{server.url}/#q=same+words&index=twins")
+        sync_api.expect(page.locator("#hits-hybrid li")).to_have_count(8)
+        page.locator("#more-hybrid").click()
+        sync_api.expect(page.locator("#hits-hybrid li")).to_have_count(12)
+        assert page.locator("#hits-hybrid .rank").all_text_contents() == [str(n) for n in range(1, 13)]
+        assert page.locator("#more-hybrid").count() == 0
+        assert page.evaluate("document.activeElement.closest('li').querySelector('.rank').textContent") == "9"
+        page.locator("#choices summary").click()
+        shot(page, "options")
+        barriers(page)
+        for label, choice in (
+            ("Both fused", "meaning three times"),
+            ("Words, where both are fused", "both"),
+            ("Learned words find", "what a tenth of the postings gives"),
+        ):
+            page.get_by_label(label, exact=True).select_option(label=choice)
+        sync_api.expect(page.locator("#choices summary")).to_have_text("Options (3 chosen)")
+        page.get_by_text("This search as a request").click()
+        line = page.locator("#curl")
+        sync_api.expect(line).to_contain_text('"budget":0.1')
+        sync_api.expect(line).to_contain_text('"weights":{"sparse":1,"dense":3}')
+        sync_api.expect(line).to_contain_text("/v1/indexes/twins/search")
+        sync_api.expect(page.locator("#hits-hybrid li")).to_have_count(8)
+        shot(page, "request")
+        barriers(page)
+        again = context.new_page()
+        again.goto(page.url)
+        sync_api.expect(again.locator("#hits-hybrid li")).to_have_count(8)
+        assert again.get_by_label("Words, where both are fused").input_value() == '{"sparse":"both"}'
+        assert again.locator("#index").input_value() == "twins"
+        again.get_by_label("Index", exact=True).select_option("other")
+        sync_api.expect(again.locator("#status")).to_have_text("Nothing found.")
+        assert not again.get_by_label("Learned words find").is_visible()
+    finally:
+        context.close()
+        server.stop()

@@ -13,11 +13,12 @@ import pytest
 
 from tests.contracts.encoder_kit import ODD, TEXTS, EncoderKit
 from tests.indexing.tiny_bert import HIDDEN, WORDS, slow_bert, weights, write_folder
+from twindex.indexing.encoders.find import DEFAULT_ENCODER
 from twindex.indexing.encoders.folder import is_model_folder, open_folder, read_settings
 from twindex.indexing.encoders.models import MINILM
 from twindex.indexing.encoders.onnx import EncoderSettings, OnnxEncoder
 from twindex.indexing.encoders.onnx_wire import Node, Port, write_model
-from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
+from twindex.indexing.encoders.resolve import resolve_encoder
 from twindex.indexing.encoders.tokenizer import TextTokenizer
 from twindex.indexing.encoding import Encoder
 from twindex.indexing.errors import ConfigError, DeviceError
@@ -78,8 +79,8 @@ def test_bits_do_not_depend_on_threads_or_batch(default: Encoder) -> None:
 
 def test_bits_do_not_depend_on_the_process() -> None:
     code = (
-        "import hashlib; from twindex.indexing.encoders.resolve import *\n"
-        f"print(hashlib.sha256(resolve_encoder(DEFAULT_ENCODER).encode_documents({TEXTS!r}).tobytes()).hexdigest())"
+        "import hashlib; from twindex.indexing.encoders.find import *\n"
+        f"print(hashlib.sha256(find_encoder(DEFAULT_ENCODER).encode_documents({TEXTS!r}).tobytes()).hexdigest())"
     )
     found = set()
     for seed, threads in (("1", "1"), ("2", "3")):

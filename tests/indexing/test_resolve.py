@@ -13,9 +13,10 @@ import pytest
 
 from tests.indexing.tiny_bert import write_folder
 from twindex.indexing.encoders import models, resolve
+from twindex.indexing.encoders.find import DEFAULT_ENCODER
 from twindex.indexing.encoders.hashing import HashingEncoder
 from twindex.indexing.encoders.models import KNOWN, MINILM
-from twindex.indexing.encoders.resolve import DEFAULT_ENCODER, resolve_encoder
+from twindex.indexing.encoders.resolve import resolve_encoder
 from twindex.indexing.encoders.shipped import shipped_folder
 from twindex.indexing.errors import ConfigError, DeviceError, MissingError, MissingExtraError, ModelNotFoundError
 from twindex.indexing.optional import available
