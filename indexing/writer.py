@@ -259,8 +259,8 @@ class IndexWriter:
 
         Args:
             max_segments: Segments to leave, at most.
-            reorder: Also find, for each segment, an order in which similar passages stand together, for engines to
-                scan faster by; segments that have none are rewritten. No ordinal, id or ranking changes.
+            reorder: Also find, for each segment, an order in which similar passages stand together, by which the
+                compiled engine lays them out; segments that have none are rewritten. No ordinal, id or ranking changes.
             purge: A segment that joins no other is rewritten only if more than this share of its passages is deleted.
             progress: Called with the stage "merging" and the number of passages copied.
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -19,9 +21,10 @@ from twindex.indexing.errors import ConfigError, QueryError
 from twindex.indexing.types import BoolArray, Float32Array, Int64Array, UInt8Array, UInt32Array
 from twindex.retrieval.bm25 import BM25, factors_of
 from twindex.retrieval.fast_arrays import Hits, Job, Masks, check_sizes, unsigned
+from twindex.retrieval.fast_order import arranged, frequencies_of
 from twindex.retrieval.fast_plan import COSTS, GIVEN, Choice, Float64Array, Strategy, check_strategy
 from twindex.retrieval.fast_room import Workplace, Workplaces, kernels
-from twindex.retrieval.image import Frequencies, Image, Plan, bm25_image, impact_image, rank_of
+from twindex.retrieval.image import AS_THEY_ARE, Frequencies, Image, Plan, bm25_image, impact_image, rank_of
 from twindex.retrieval.types import check_k
 from twindex.retrieval.within import WHOLE, Budget, Facts, WithinBudget
 
@@ -61,6 +64,7 @@ class FastIndex:
         *,
         lengths: NDArray[Any],
         config: BM25 = BM25(),  # noqa: B008 - frozen
+        original: UInt32Array = AS_THEY_ARE,
     ) -> FastIndex:
         """BM25 over plain arrays, all documents live.
 
@@ -70,8 +74,10 @@ class FastIndex:
             tfs: Frequencies, 1 or more.
             lengths: Tokens of each document.
             config: Formula.
+            original: Ordinals in the order in which documents stand in memory, all of them; nothing: as they are.
 
-        Shapes: ``ptr`` integer[T + 1]; ``docs`` and ``tfs`` integer[P]; ``lengths`` integer[documents].
+        Shapes: ``ptr`` integer[T + 1]; ``docs`` and ``tfs`` integer[P]; ``lengths`` integer[documents]; ``original``
+        uint32[documents] or uint32[0].
 
         Raises:
             ConfigError: If the arrays do not fit each other.
@@ -92,6 +98,7 @@ class FastIndex:
             config=config,
             average=average,
             count=count,
+            original=original,
         )
 
     @classmethod
@@ -105,6 +112,7 @@ class FastIndex:
         config: BM25,
         average: float,
         count: int,
+        original: UInt32Array = AS_THEY_ARE,
     ) -> FastIndex:
         """BM25 over lists of live documents whose statistics are known; arguments as in ``image.bm25_image``.
 
@@ -116,10 +124,14 @@ class FastIndex:
             config: Formula.
             average: Mean length of the live documents.
             count: Live documents.
+            original: Ordinals in the order in which documents stand in memory, all of them; nothing: as they are.
 
         Raises:
             MissingExtraError: If numba is not installed.
         """
+        if len(original):
+            docs, sources = arranged(ptr, docs, original)
+            frequencies, lengths = frequencies_of(frequencies, sources), lengths[original]
         image = bm25_image(
             ptr,
             docs,
@@ -129,11 +141,20 @@ class FastIndex:
             average=average,
             count=count,
             kernels=kernels().image,
+            original=original,
         )
         return cls(image, config)
 
     @classmethod
-    def impacts(cls, ptr: NDArray[Any], docs: NDArray[Any], values: NDArray[Any], *, size: int) -> FastIndex:
+    def impacts(
+        cls,
+        ptr: NDArray[Any],
+        docs: NDArray[Any],
+        values: NDArray[Any],
+        *,
+        size: int,
+        original: UInt32Array = AS_THEY_ARE,
+    ) -> FastIndex:
         """Learned-sparse impacts over plain arrays.
 
         Args:
@@ -141,8 +162,9 @@ class FastIndex:
             docs: Documents, ascending within a term.
             values: Impacts, 1 to 255.
             size: Number of documents.
+            original: Ordinals in the order in which documents stand in memory, all of them; nothing: as they are.
 
-        Shapes: ``ptr`` integer[T + 1]; ``docs`` and ``values`` integer[P].
+        Shapes: ``ptr`` integer[T + 1]; ``docs`` and ``values`` integer[P]; ``original`` uint32[size] or uint32[0].
 
         Raises:
             ConfigError: If the arrays do not fit each other, or an impact is outside its range.
@@ -152,8 +174,12 @@ class FastIndex:
         if len(values) and not (int(np.min(values)) >= 1 and int(np.max(values)) <= 255):
             raise ConfigError(f"impacts of {int(np.min(values))} to {int(np.max(values))}", expected="1 to 255")
         bytes_: UInt8Array = np.ascontiguousarray(values, np.uint8)
-        pointers = np.asarray(ptr, np.int64)
-        return cls(impact_image(pointers, unsigned(docs), bytes_, size=size, kernels=kernels().image), None)
+        pointers, places = np.asarray(ptr, np.int64), unsigned(docs)
+        if len(original):
+            places, sources = arranged(pointers, places, original)
+            bytes_ = bytes_[sources]
+        image = impact_image(pointers, places, bytes_, size=size, kernels=kernels().image, original=original)
+        return cls(image, None)
 
     @property
     def size(self) -> int:
@@ -230,11 +256,11 @@ class FastIndex:
         self._check(refused, terms)
         return Choice.between(*numbers)
 
-    def warm(self) -> None:
+    def warm(self, budget: Budget = WHOLE) -> None:
         """One search, so that no other waits for what is compiled or loaded at the first call."""
         if self.size and len(self.image.greatest):
             weights = None if self.config is not None else np.ones(1, np.float32)
-            self.search(np.zeros(1, np.int64), np.array([0, 1], np.int64), 1, weights=weights)
+            self.search(np.zeros(1, np.int64), np.array([0, 1], np.int64), 1, weights=weights, budget=budget)
 
     def close(self) -> None:
         """Ends the threads; the next search with several starts new ones."""
@@ -262,7 +288,8 @@ class FastIndex:
                 f"filters of {given.shape[1]} documents, numbered up to {int(of.max(initial=-1))}",
                 expected=f"{self.size} documents, numbers below {len(given)}",
             )
-        return given, of, given.mean(axis=1)
+        original = self.image.lists.original
+        return given[:, original] if len(original) else given, of, given.mean(axis=1)
 
     def _run(self, job: Job, within: Facts | None, threads: int) -> None:
         queries = len(job.ends) - 1
@@ -272,7 +299,24 @@ class FastIndex:
             return
         parts = min(queries, threads * PARTS)
         cuts = [queries * i // parts for i in range(parts + 1)]
-        list(self._pool(threads).map(part, cuts[:-1], cuts[1:]))
+        left = deque(pairwise(cuts))
+
+        def work() -> None:
+            while True:
+                try:
+                    cut = left.popleft()
+                except IndexError:
+                    return
+                part(*cut)
+
+        # The caller works too: to be woken for every part would take longer than many a part.
+        helpers = [self._pool(threads).submit(work) for _ in range(min(threads, parts) - 1)]
+        try:
+            work()
+        finally:
+            left.clear()  # after an error nobody need go on
+            for helper in helpers:
+                helper.result()
 
     def _part(self, job: Job, first: int, last: int) -> None:
         """Answers some consecutive queries on this thread."""
@@ -325,5 +369,5 @@ class FastIndex:
     def _pool(self, threads: int) -> ThreadPoolExecutor:
         with self._lock:
             if threads not in self._pools:
-                self._pools[threads] = ThreadPoolExecutor(threads, "twindex-sparse")
+                self._pools[threads] = ThreadPoolExecutor(threads - 1, "twindex-sparse")
             return self._pools[threads]

@@ -21,6 +21,7 @@ from twindex.retrieval.engine import Searcher
 from twindex.retrieval.fast_room import kernels
 from twindex.retrieval.lexical import LexicalRetriever
 from twindex.retrieval.options import SearchOptions
+from twindex.retrieval.within import Budget
 
 #: How far behind other processes the compiler stands.
 NICE: Final = 10
@@ -40,19 +41,22 @@ def compile_apart(index: Path) -> None:
 
 
 def _missing() -> bool:
-    """Whether the kernel that calls the others is not on disk."""
+    """Whether one of the kernels that call all others is not on disk."""
     door = importlib.import_module("twindex.indexing.compiled")  # loads numba, which takes its time
-    return bool(door.must_compile(kernels().batch.answer))
+    return any(door.must_compile(one) for one in (kernels().batch.answer, kernels().within.answer_within))
 
 
 def compile_here(index: Path) -> None:
-    """Lays the engine out for an index and searches once. One process at a time: others find its code on disk."""
+    """Lays the engine out for an index and searches once exactly, once within a budget.
+
+    One process at a time: others find its code on disk.
+    """
     with Path(__file__).open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with Searcher.open(index) as searcher:
             retriever = searcher.retriever("sparse", SearchOptions(sparse="bm25"))
             if isinstance(retriever, LexicalRetriever):
-                _ = retriever.fast
+                retriever.fast.warm(Budget(postings=1))
 
 
 if __name__ == "__main__":

@@ -38,6 +38,8 @@ SKIP_POSTINGS: Final = 8
 #: Numbers of hits for which each term's k-th greatest value is kept.
 RANKS: Final = (10, 100, 1000)
 
+#: Documents stand in the order of their ordinals.
+AS_THEY_ARE: Final = np.empty(0, np.uint32)
 #: No rows of contributions.
 NO_WIDE: Final = (np.empty(0, np.int64), np.empty((0, 0), np.float32))
 
@@ -75,12 +77,14 @@ class Lists(NamedTuple):
     ``inverse``; contributions computed beforehand, or nothing, in ``baked``, and for the most frequent terms of small
     sets once more by document in ``wide``, whose row is ``wide_of``, -1 = none. ``skips``: where each block of BLOCK
     documents begins in a list without a row, counted from its first posting; ``skip_of`` says which line, -1 = none.
+    ``original``: the ordinal of the document at each place, where documents stand in another order than that of their
+    ordinals, else nothing; all the others know documents by place.
 
     Shapes: ``ptr`` int64[T + 1], ``docs`` uint32[P], ``values`` uint8[P], ``rows`` uint8[size, R] with ``nibbles``
     uint8[R, S] and ``levels`` uint8[R, 16]; where the processor cannot use those they are empty and ``rows`` uint8[R,
     size]; ``tfs`` uint8[P], ``big_at``, ``big_tf`` uint64[B], ``codes`` uint32[size], ``table`` float32[codes],
     ``inverse`` uint8[codes, 256], ``baked`` float32[P] or float32[0], ``wide_of`` int64[T] and ``wide`` float32[W,
-    size], or nothing; ``skip_of`` int64[T] and ``skips`` uint32[S, blocks + 1].
+    size], or nothing; ``skip_of`` int64[T] and ``skips`` uint32[S, blocks + 1]; ``original`` uint32[size] or uint32[0].
     """
 
     ptr: Int64Array
@@ -101,6 +105,7 @@ class Lists(NamedTuple):
     wide: Float32Array
     skip_of: Int64Array
     skips: UInt32Array
+    original: UInt32Array
     impact: bool
     size: int
 
@@ -173,18 +178,20 @@ def bm25_image(
     average: float,
     count: int,
     kernels: ModuleType,
+    original: UInt32Array = AS_THEY_ARE,
 ) -> Image:
     """An image for BM25.
 
     Args:
         ptr: First posting of each term.
-        docs: Ordinals, ascending within a term.
+        docs: Places, ascending within a term.
         frequencies: Of each posting.
-        lengths: Tokens of every document, deleted ones included.
+        lengths: Tokens of every document by place, deleted ones included.
         config: Formula.
         average: Mean length of the live documents.
         count: Live documents.
         kernels: ``kernels_image``.
+        original: The ordinal at each place; nothing: places are ordinals.
 
     Shapes: ``ptr`` int64[T + 1]; ``docs`` uint32[P]; ``lengths`` uint32[size].
     Cost: three passes over the postings; 1 byte a posting, 4 more where contributions are computed beforehand.
@@ -221,6 +228,7 @@ def bm25_image(
         wide=wide,
         skip_of=skip_of,
         skips=skips,
+        original=original,
         impact=False,
         size=len(lengths),
     )
@@ -253,15 +261,24 @@ def wide_rows(ptr: Int64Array, docs: UInt32Array, baked: Float32Array, size: int
     return wide_of, wide
 
 
-def impact_image(ptr: Int64Array, docs: UInt32Array, values: UInt8Array, *, size: int, kernels: ModuleType) -> Image:
+def impact_image(
+    ptr: Int64Array,
+    docs: UInt32Array,
+    values: UInt8Array,
+    *,
+    size: int,
+    kernels: ModuleType,
+    original: UInt32Array = AS_THEY_ARE,
+) -> Image:
     """An image for learned-sparse impacts of one byte; the query brings the weights.
 
     Args:
         ptr: First posting of each term.
-        docs: Ordinals, ascending within a term.
+        docs: Places, ascending within a term.
         values: Impacts.
         size: Ordinals, deleted ones included.
         kernels: ``kernels_image``.
+        original: The ordinal at each place; nothing: places are ordinals.
 
     Shapes: ``ptr`` int64[T + 1]; ``docs`` uint32[P]; ``values`` uint8[P].
     """
@@ -287,6 +304,7 @@ def impact_image(ptr: Int64Array, docs: UInt32Array, values: UInt8Array, *, size
         wide=contributions,
         skip_of=skip_of,
         skips=skips,
+        original=original,
         impact=True,
         size=size,
     )
@@ -357,12 +375,13 @@ def frozen(lists: Lists) -> Lists:
     Kernels are compiled once for each combination of kinds of arrays, and mapped files are not writable.
     """
     arrays: dict[str, Any] = {
-        name: _read_only(one) for name, one in zip(lists._fields, lists, strict=True) if isinstance(one, np.ndarray)
+        name: read_only(one) for name, one in zip(lists._fields, lists, strict=True) if isinstance(one, np.ndarray)
     }
     return lists._replace(**arrays)
 
 
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """The same array, contiguous, not writable and of no other class."""
     view = np.ascontiguousarray(array).view(np.ndarray)
     view.flags.writeable = False
     return view

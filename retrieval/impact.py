@@ -27,6 +27,7 @@ from twindex.retrieval.fast import FastIndex
 from twindex.retrieval.fast_arrays import Hits, Masks
 from twindex.retrieval.fast_choice import Accelerator, Engine, answers, edges
 from twindex.retrieval.fast_join import Part, check_impact_lists, join
+from twindex.retrieval.fast_order import OrderedSegment, order_of
 from twindex.retrieval.fast_plan import Choice, numpy_choice
 from twindex.retrieval.impact_reasons import heaviest_first, names_of, own_terms, term_branch
 from twindex.retrieval.place import HIDDEN, place_of
@@ -35,7 +36,7 @@ from twindex.retrieval.types import Explanation, Query, Ranking, Run, as_queries
 from twindex.retrieval.within import WHOLE, Budget
 
 
-class ImpactSegment(Protocol):
+class ImpactSegment(OrderedSegment, Protocol):
     """What this leg needs of a segment."""
 
     @property
@@ -233,4 +234,5 @@ class ImpactRetriever:
             for reader, segment, base in zip(self._readers, self.snapshot.segments, self.snapshot.bases, strict=True)
         ]
         ptr, docs, values = join(parts, vocabulary)
-        return FastIndex.impacts(ptr, docs, values, size=self.snapshot.size)
+        original = order_of(self.snapshot.segments, self.snapshot.bases)
+        return FastIndex.impacts(ptr, docs, values, size=self.snapshot.size, original=original)

@@ -263,8 +263,15 @@ def kth_of(tops: A, k: A, least: A) -> A:
     return low
 
 
+@inlined
+def key_of(score: A, d: A, original: A) -> A:
+    """The key of a document with so many bits of score; ``original``: its ordinal, or nothing where it is the place."""
+    place = np.int64(original[d]) if original.size else np.int64(d)
+    return (np.int64(score) << 32) | (LAST - place)
+
+
 @jit
-def collect(bits: A, base: A, mask: A, k: A, keys: A, n: A, least: A, tops: A) -> A:
+def collect(bits: A, base: A, mask: A, original: A, k: A, keys: A, n: A, least: A, tops: A) -> A:
     """Note the documents of a span whose key is above ``least``; ``mask`` empty = all allowed.
 
     Every key is compared whole, so that the order of the visits does not matter. Returns n and ``least``, which
@@ -280,7 +287,7 @@ def collect(bits: A, base: A, mask: A, k: A, keys: A, n: A, least: A, tops: A) -
             continue
         for at in range(i, bits.size, stride):
             if bits[at] >= bar and (mask.size == 0 or mask[base + at]):
-                key = (np.int64(bits[at]) << 32) | np.int64(LAST - base - at)
+                key = key_of(bits[at], base + at, original)
                 if key > least:
                     keys[n] = key
                     n += 1
@@ -319,7 +326,7 @@ def exhaustive(query: A, lists: A, plan: A, mask: A, k: A, room: A) -> A:
         least = np.int64(np.float32(floor).view(np.int32)) << 32
     for base in range(0, size, span):
         accumulate(query, room.cursors, base, min(base + span, size), lists, room.exact)
-        n, least = collect(room.bits, base, mask, k, room.keys, n, least, room.peak_bits)
+        n, least = collect(room.bits, base, mask, lists.original, k, room.keys, n, least, room.peak_bits)
         room.exact[:] = 0
     n, least = shrink(room.keys, n, k, least)
     return n

@@ -83,6 +83,23 @@ def summarise(ptr: A, values: A, row_of: A, docs: A, ranks: A, rows: A, greatest
 
 
 @entry
+def arrange(ptr: A, docs: A, place_of: A, places: A, sources: A) -> None:
+    """Each list in the order of its documents' places: those, and the posting that each was before.
+
+    Shapes: ``place_of`` uint32[size]; written: ``places`` uint32[P], ``sources`` int64[P].
+    """
+    for t in range(ptr.size - 1):
+        first, last = ptr[t], ptr[t + 1]
+        keys = np.empty(last - first, np.int64)
+        for i in range(keys.size):
+            keys[i] = (np.int64(place_of[docs[first + i]]) << 32) | i
+        keys.sort()
+        for i in range(keys.size):
+            places[first + i] = keys[i] >> 32
+            sources[first + i] = first + (keys[i] & 0xFFFFFFFF)
+
+
+@entry
 def mark_blocks(ptr: A, docs: A, terms: A, block: A, out: A) -> None:
     """Where each block of documents begins in the lists of these terms, from the first posting of each."""
     for i in range(terms.size):

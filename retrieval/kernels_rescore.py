@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from twindex.retrieval.kernels import LAST, A, byte_of, contribution, find, first_at, inlined, sift
+from twindex.retrieval.kernels import A, byte_of, contribution, find, first_at, inlined, key_of, sift
 
 #: Candidates are sorted by bound if there are at most so many.
 SORTED: Final = 48
@@ -92,6 +92,6 @@ def rescore(
         at = d // block
         share = np.float64(d - at * block) / min(block, image.size - at * block)
         exact = score(query, d, share, room.starts[at : at + 2], room.slots, image, row_of, room.bytes_of)
-        key = (np.int64(np.float32(exact).view(np.int32)) << 32) | np.int64(LAST - d)
+        key = key_of(np.float32(exact).view(np.int32), d, image.original)
         if exact > 0 and key > keys[0]:
             sift(keys, keys.size, key)

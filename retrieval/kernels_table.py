@@ -172,7 +172,7 @@ def lists_table(lists: Lists) -> Int64Array:
     """The table for :func:`lists_of`."""
     arrays = [one for one in lists if isinstance(one, np.ndarray)]
     i8, u1, u4, u8, f4 = np.int64, np.uint8, np.uint32, np.uint64, np.float32
-    return table_of(arrays, (i8, u4, u1, u1, u1, u1, u1, u8, u8, u4, f4, u1, f4, i8, f4, i8, u4))
+    return table_of(arrays, (i8, u4, u1, u1, u1, u1, u1, u8, u8, u4, f4, u1, f4, i8, f4, i8, u4, u4))
 
 
 def plan_table(plan: Plan, idf: Float32Array) -> Int64Array:
@@ -277,6 +277,7 @@ def lists_of(table: A, sizes: A, factors: A) -> A:
         _square(table, 14, np.float32),
         _flat(table, 15, np.int64),
         _square(table, 16, np.uint32),
+        _flat(table, 17, np.uint32),
         sizes[1] > 0,
         sizes[0],
     )

@@ -21,7 +21,7 @@ from typing import Final
 
 import numpy as np
 
-from twindex.retrieval.kernels import LAST, MARGIN, A, contribution, entry, first_at, inlined, jit, shrink, sift
+from twindex.retrieval.kernels import LAST, MARGIN, A, contribution, entry, first_at, inlined, jit, key_of, shrink, sift
 from twindex.retrieval.kernels_batch import BAD_ENDS, bound, estimate_of, fall, write_hits
 from twindex.retrieval.kernels_bind import ROOM
 from twindex.retrieval.kernels_heads import CLASS, CLASSES
@@ -179,7 +179,7 @@ def _best(n: A, rest: A, unit: A, query: A, lists: A, starts: A, entries: A, key
             _fetch_terms(chosen[z + AHEAD], starts, entries)
         d = LAST - (chosen[z] & 0xFFFFFFFF)
         exact = _score(d, query, lists, starts, entries, space)
-        key = (np.int64(np.float32(exact).view(np.int32)) << 32) | np.int64(LAST - d)
+        key = key_of(np.float32(exact).view(np.int32), d, lists.original)
         if exact > 0 and key > keys[0]:
             sift(keys, keys.size, key)
 

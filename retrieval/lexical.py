@@ -39,13 +39,14 @@ from twindex.retrieval.fast import FastIndex
 from twindex.retrieval.fast_arrays import Hits, Masks
 from twindex.retrieval.fast_choice import Accelerator, Engine, answers, edges
 from twindex.retrieval.fast_join import Joined, join_postings
+from twindex.retrieval.fast_order import OrderedSegment, order_of
 from twindex.retrieval.fast_plan import Choice, numpy_choice
 from twindex.retrieval.place import HIDDEN, place_of
 from twindex.retrieval.topk import top_k
 from twindex.retrieval.types import Explanation, Query, Ranking, Run, as_queries, check_k
 
 
-class LexicalSegment(Protocol):
+class LexicalSegment(OrderedSegment, Protocol):
     """What this leg needs of a segment."""
 
     @property
@@ -239,6 +240,7 @@ class LexicalRetriever:
             config=self.config,
             average=self.average,
             count=self.count,
+            original=order_of(self.snapshot.segments, self.snapshot.bases),
         )
 
     def _one(self, query: Query, k: int) -> Ranking:

@@ -95,7 +95,7 @@ def merge(
     index: options.IndexDir,
     max_segments: Annotated[int, typer.Option(help="Segments to leave, at most.")] = 1,
     reorder: Annotated[
-        bool, typer.Option("--reorder", help="Find an order of passages that is faster to scan; results stay the same.")
+        bool, typer.Option("--reorder", help="Let similar passages stand together in memory; results stay the same.")
     ] = False,
     json: options.Json = False,
 ) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from twindex.indexing.types import BoolArray, Float32Array, Int64Array
+from twindex.indexing.types import BoolArray, Float32Array, Int64Array, UInt32Array
 from twindex.retrieval import fast_room, image
 from twindex.retrieval.bm25 import (
     BM25,
@@ -26,6 +26,7 @@ from twindex.retrieval.bm25 import (
 from twindex.retrieval.fast import FastIndex
 from twindex.retrieval.fast_arrays import Hits, Masks
 from twindex.retrieval.fast_plan import Strategy
+from twindex.retrieval.image import AS_THEY_ARE
 from twindex.retrieval.topk import select
 
 pytest.importorskip("numba")
@@ -47,9 +48,20 @@ class World:
     ends: Int64Array
     weights: Float32Array
     masks: Masks | None
+    original: UInt32Array
+
+    def index(self, config: BM25 | None) -> FastIndex:
+        """BM25 by the formula, or impacts."""
+        if config is None:
+            return FastIndex.impacts(self.ptr, self.docs, self.values, size=len(self.lengths), original=self.original)
+        return FastIndex.bm25(
+            self.ptr, self.docs, self.values, lengths=self.lengths, config=config, original=self.original
+        )
 
 
-def world(seed: int, *, size: int, terms: int, distinct: int, filters: int, impacts: bool) -> World:
+def world(
+    seed: int, *, size: int, terms: int, distinct: int, filters: int, impacts: bool, ordered: bool = False
+) -> World:
     """Lists of very different lengths; the fewer distinct values and lengths, the more ties."""
     rng = np.random.default_rng(seed)
     shares = rng.random(terms) ** 4
@@ -71,7 +83,9 @@ def world(seed: int, *, size: int, terms: int, distinct: int, filters: int, impa
         passing = rng.random((filters, size)) < rng.random((filters, 1)) ** 3
         masks = Masks(passing, rng.integers(-1, filters, len(queries)))
     ptr = np.concatenate([[0], np.cumsum([len(one) for one in lists])])
-    return World(ptr, docs, values, lengths, ids, np.concatenate([[0], np.cumsum(number)]), weights, masks)
+    original = rng.permutation(size).astype(np.uint32) if ordered else AS_THEY_ARE
+    ends = np.concatenate([[0], np.cumsum(number)])
+    return World(ptr, docs, values, lengths, ids, ends, weights, masks, original)
 
 
 def oracle(one: World, q: int, k: int, config: BM25 | None) -> list[tuple[int, float]]:
@@ -107,10 +121,7 @@ def found(hits: Hits, q: int) -> list[tuple[int, float]]:
 
 
 def check(one: World, config: BM25 | None, k: int) -> None:
-    if config is None:
-        index = FastIndex.impacts(one.ptr, one.docs, one.values, size=len(one.lengths))
-    else:
-        index = FastIndex.bm25(one.ptr, one.docs, one.values, lengths=one.lengths, config=config)
+    index = one.index(config)
     weights: dict[str, Any] = {"weights": one.weights} if config is None else {}
     queries = len(one.ends) - 1
     expected = [oracle(one, q, k, config) for q in range(queries)]
@@ -129,6 +140,7 @@ worlds = st.builds(
     terms=st.integers(1, 14),
     distinct=st.sampled_from([1, 2, 5, 40]),
     filters=st.sampled_from([0, 2]),
+    ordered=st.booleans(),
 )
 configs = st.builds(BM25, st.sampled_from([0.9, 1.2, 0.0]), st.sampled_from([0.4, 0.0, 1.0]), st.sampled_from(VARIANTS))
 
@@ -160,9 +172,10 @@ def test_more_documents_than_a_span(impacts: bool, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(fast_room, "WINDOW", 66_048)
     monkeypatch.setattr(image, "BLOCK", 32_768)
     monkeypatch.setattr(image, "ROW_SHARE", 16)
-    one = world(7, size=150_000, terms=12, distinct=40, filters=2, impacts=impacts)
-    for k in (10, 1000):
-        check(one, None if impacts else BM25(), k)
+    for ordered in (False, True):
+        one = world(7, size=150_000, terms=12, distinct=40, filters=2, impacts=impacts, ordered=ordered)
+        for k in (10, 1000):
+            check(one, None if impacts else BM25(), k)
 
 
 @pytest.mark.parametrize("impacts", [False, True])

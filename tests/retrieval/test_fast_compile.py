@@ -70,3 +70,4 @@ def test_another_process_compiles_only_where_nothing_is_kept(index: Path, monkey
 def test_the_process_leaves_the_code_on_disk(index: Path) -> None:
     fast_compile.compile_here(index)
     assert not must_compile(kernels().batch.answer)
+    assert not must_compile(kernels().within.answer_within)

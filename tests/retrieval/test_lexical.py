@@ -59,6 +59,14 @@ class FakeSegment:
     live_length: int
     counts: UInt32Array | None
 
+    @property
+    def size(self) -> int:
+        return self.postings.num_docs
+
+    @property
+    def order(self) -> UInt32Array | None:
+        return None
+
     def live_df(self, term_id: int) -> int:
         return self.postings.df(term_id) if self.counts is None else int(self.counts[term_id])
 
