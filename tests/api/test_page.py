@@ -248,11 +248,12 @@ def test_learned_words_and_generated_queries_are_shown(browser: Any, learned: st
     context.close()
 
 
-def test_more_hits_options_in_the_link_and_the_request_itself(browser: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("width", [1280, 390])
+def test_more_hits_options_in_the_link_and_the_request_itself(browser: Any, tmp_path: Path, width: int) -> None:
     import httpx
 
     server = Process(tmp_path / "root", "--root", port=free_port(), log=tmp_path / "log")
-    context = browser.new_context(viewport={"width": 390, "height": 844})
+    context = browser.new_context(viewport={"width": width, "height": 844})
     try:
         server.wait_ready(90)
         for name, sparse in (("other", "none"), ("twins", "sparse-hashing:256")):
@@ -262,7 +263,7 @@ def test_more_hits_options_in_the_link_and_the_request_itself(browser: Any, tmp_
         httpx.post(f"{server.url}/v1/indexes/twins/documents?wait=visible", json={"documents": rows}, timeout=60)
         page = context.new_page()
         page.set_default_timeout(30_000)
-        page.width = 390
+        page.width = width
         page.goto(f"{server.url}/#q=same+words&index=twins")
         sync_api.expect(page.locator("#hits-hybrid li")).to_have_count(8)
         page.locator("#more-hybrid").click()
@@ -274,8 +275,8 @@ def test_more_hits_options_in_the_link_and_the_request_itself(browser: Any, tmp_
         shot(page, "options")
         barriers(page)
         for label, choice in (
-            ("Both fused", "meaning three times"),
-            ("Words, where both are fused", "both"),
+            ("How both are fused", "meaning three times"),
+            ("Words that are fused", "both"),
             ("Learned words find", "what a tenth of the postings gives"),
         ):
             page.get_by_label(label, exact=True).select_option(label=choice)
@@ -291,7 +292,7 @@ def test_more_hits_options_in_the_link_and_the_request_itself(browser: Any, tmp_
         again = context.new_page()
         again.goto(page.url)
         sync_api.expect(again.locator("#hits-hybrid li")).to_have_count(8)
-        assert again.get_by_label("Words, where both are fused").input_value() == '{"sparse":"both"}'
+        assert again.get_by_label("Words that are fused").input_value() == '{"sparse":"both"}'
         assert again.locator("#index").input_value() == "twins"
         again.get_by_label("Index", exact=True).select_option("other")
         sync_api.expect(again.locator("#status")).to_have_text("Nothing found.")
