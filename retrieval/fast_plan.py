@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -35,21 +36,21 @@ GIVEN: Final[dict[str, int]] = {"auto": -1, "exhaustive": 0, "scan": 1}
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """How a query is answered, and why; times are estimates in microseconds."""
+    """How a query is answered, and why; times are estimates in microseconds, None = out of the question."""
 
     strategy: str
     reason: str
     postings: int
     rows: int
     exhaustive_us: float
-    scan_us: float
+    scan_us: float | None
 
     @classmethod
     def between(cls, postings: int, rows: int, exhaustive_ns: float, scan_ns: float) -> Choice:
         """The cheaper one, in words."""
-        times = (exhaustive_ns / 1000, scan_ns / 1000)
+        exhaustive, scan = exhaustive_ns / 1000, scan_ns / 1000 if math.isfinite(scan_ns) else None
         taken = "scan" if scan_ns < exhaustive_ns else "exhaustive"
-        return cls(taken, _reason(taken, *times), postings, rows, *times)
+        return cls(taken, _reason(taken, exhaustive, scan), postings, rows, exhaustive, scan)
 
 
 def check_strategy(strategy: str) -> None:
@@ -72,7 +73,9 @@ def numpy_choice(postings: int) -> Choice:
     return Choice("numpy", why, postings, 0, 0.0, 0.0)
 
 
-def _reason(taken: str, exhaustive: float, scan: float) -> str:
+def _reason(taken: str, exhaustive: float, scan: float | None) -> str:
+    if scan is None:
+        return f"adding every posting takes {exhaustive:.0f} us; a scan is for larger sets and for shorter queries"
     if taken == "scan":
         return f"bounds leave so little to score that {scan:.0f} us are expected instead of {exhaustive:.0f}"
     return f"adding every posting takes {exhaustive:.0f} us, finding out which to skip would take {scan:.0f}"

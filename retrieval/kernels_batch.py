@@ -5,15 +5,19 @@ Imported through ``fast.py`` only. One query and a batch take the same path.
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from twindex.retrieval.image import Terms
-from twindex.retrieval.kernels import LAST, A, entry, exhaustive, jit
+from twindex.retrieval.kernels import LAST, A, entry, exhaustive, inlined, jit
 from twindex.retrieval.kernels_scan import scan
 from twindex.retrieval.kernels_table import idf_of, lists_of, plan_of, room_of
 
 #: What :func:`answer` returns instead of 0 if a query is refused.
 UNKNOWN_TERM, BAD_WEIGHT, TERM_TWICE, BAD_ENDS = 1, 2, 3, 4
+#: Documents of sets with rows of contributions that are never scanned: to find that out costs a part of the answer.
+SMALL: Final = 1 << 13
 #: Slots of ``factors``: ``bm25.factors_of``. Those before are of ``kernels_table``.
 FACTOR, BONUS = 2, 3
 
@@ -111,12 +115,21 @@ def _scanning_wins(ids: A, ptr: A, row_of: A, size: A, k: A, passing: A, costs: 
     return scan_ns < all_ns
 
 
+@inlined
+def _never_scanned(lists: A) -> A:
+    """Whether the set is so small that no query is."""
+    return lists.wide.size > 0 and lists.size <= SMALL
+
+
 @entry
 def estimate(ids: A, weights: A, k: A, table: A, plan_table: A, room_table: A, sizes: A, factors: A, costs: A) -> A:
     """:func:`estimate_of` of one query without a filter, and 0 or why it is refused."""
     lists, plan = lists_of(table, sizes, factors), plan_of(plan_table, sizes, factors)
     query, refused = bound(ids, weights, idf_of(plan_table), lists.impact, factors, room_of(room_table))
-    return estimate_of(query.ids, lists.ptr, plan.row_of, lists.size, k, 1.0, costs), refused
+    postings, rows, all_ns, scan_ns = estimate_of(query.ids, lists.ptr, plan.row_of, lists.size, k, 1.0, costs)
+    if _never_scanned(lists):
+        scan_ns = np.inf
+    return (postings, rows, all_ns, scan_ns), refused
 
 
 @entry
@@ -143,7 +156,7 @@ def answer(
         filtered = mask_of[q] >= 0
         mask = masks[max(mask_of[q], 0)][: lists.size * filtered]
         scanned = given > 0
-        if given < 0:
+        if given < 0 and not _never_scanned(lists):
             share = passing[mask_of[q]] if filtered else 1.0
             scanned = _scanning_wins(query.ids, lists.ptr, plan.row_of, lists.size, k, share, costs)
         n = scan(query, lists, plan, mask, k, room) if scanned else exhaustive(query, lists, plan, mask, k, room)

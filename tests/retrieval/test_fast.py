@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -166,9 +168,26 @@ def test_long_queries_are_answered_exhaustively() -> None:
     assert hits.ranking(0).ords.tolist() == [3, 17]
     assert hits.ranking(0).scores.tolist() == [1500 * 255.0] * 2
     assert not hits.scanned.any()
-    assert index.plan(ids, 5, weights=np.ones(1500)).strategy == "exhaustive"
+    plan = index.plan(ids, 5, weights=np.ones(1500))
+    assert (plan.strategy, plan.scan_us) == ("exhaustive", None)
+    json.dumps(asdict(plan), allow_nan=False)
     forced = index.search(ids, ends, 5, weights=np.ones(1500), strategy="scan")
     assert forced.ranking(0).ords.tolist() == [3, 17]
+
+
+def test_small_sets_are_answered_exhaustively() -> None:
+    size, rng = 5000, np.random.default_rng(3)
+    lists = [np.flatnonzero(rng.random(size) < share) for share in (0.9, 0.5, 0.1)]
+    docs, ptr = np.concatenate(lists), np.cumsum([0, *map(len, lists)])
+    index = FastIndex.bm25(ptr, docs, np.ones(len(docs), np.int64), lengths=rng.integers(5, 50, size))
+    assert index.image.lists.wide.size, "frequent terms have rows of contributions"
+    ids, ends = np.arange(3), np.array([0, 3])
+    plan = index.plan(ids, 10)
+    assert (plan.strategy, plan.scan_us) == ("exhaustive", None)
+    hits, scanned = index.search(ids, ends, 10), index.search(ids, ends, 10, strategy="scan")
+    assert not hits.scanned.any()
+    assert scanned.scanned.all()
+    assert hits.ranking(0).ords.tolist() == scanned.ranking(0).ords.tolist()
 
 
 def test_nothing_to_find_is_no_error() -> None:
