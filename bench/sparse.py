@@ -51,7 +51,7 @@ def main() -> None:
                 if not unfit(engine, corpus):
                     say(f"{name}: {engine} {build(plan, engine, corpus)}")
         elif arguments.again or not done.exists():
-            measured = {"engines": measure(plan, engines, corpus), "load": os.getloadavg()[1]}
+            measured = measure(plan, engines, corpus) | {"load": os.getloadavg()[1]}
             done.write_text(json.dumps(_facts(corpus, plan) | measured, indent=1))
             say(f"{name}: measured")
     if arguments.report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -66,6 +67,17 @@ def _rate(result: Result | None, engine: str, key: str = "10/1", what: str = "pe
     return float(found[what]) if found else None
 
 
+def _rounds(result: Result | None, engine: str, key: str = "10/1", what: str = "all_cpu") -> list[float]:
+    """The same of every round."""
+    found = (result or {}).get("engines", {}).get(engine, {}).get("qps", {}).get(key, {})
+    return [float(rate) for rate in found.get(what, found.get("all", []))]
+
+
+def _ratio(mine: list[float], other: list[float]) -> float:
+    """Median of the ratios of a round: the machine's own speed changes from one round to the next by a half."""
+    return statistics.median(one / two for one, two in zip(mine, other, strict=True))
+
+
 def _faster(
     by_name: dict[str, Result],
     name: str,
@@ -76,15 +88,19 @@ def _faster(
     ours: str = "twindex",
     what: str = "per_cpu",
 ) -> Verdict:
-    result = by_name.get(name)
+    result, rounds = by_name.get(name), "all_cpu" if what == "per_cpu" else "all"
     mine = _rate(result, ours, what=what)
-    rates = {peer: rate for peer in against if (rate := _rate(result, peer, what=what)) is not None}
+    ratios = {
+        peer: _ratio(_rounds(result, ours, what=rounds), _rounds(result, peer, what=rounds))
+        for peer in against
+        if mine is not None and _rate(result, peer) is not None
+    }
     text = f"{bar}: at least {times:g}x {' and '.join(against)}"
-    if mine is None or not rates:
+    if mine is None or not ratios:
         return Verdict(text, "", None)
-    best = max(rates, key=lambda peer: rates[peer])
-    ratio = mine / rates[best]
-    shown = f"{ratio:.2f}x ({mine:,.0f} to {best}'s {rates[best]:,.0f} QPS)"
+    best = min(ratios, key=lambda peer: ratios[peer])
+    ratio = ratios[best]
+    shown = f"{ratio:.2f}x (medians {mine:,.0f} to {best}'s {_rate(result, best, what=what) or 0:,.0f} QPS)"
     recalls = [_recall(result, engine) for engine in (ours, best)]
     if None in recalls:
         return Verdict(text, shown, ratio >= times)
@@ -140,15 +156,18 @@ def _threads(result: Result) -> Verdict:
     text = f"two threads at least 1.8x one on batches, {name}"
     ratios = {}
     for k in (10, 1000):
-        one, two = (_rate(result, "twindex", f"{k}/{count}", "median") for count in (1, 2))
-        if one is not None and two is not None:
-            ratios[k] = two / one
+        one, two = (_rounds(result, "twindex", f"{k}/{count}", "all") for count in (1, 2))
+        if one and two:
+            ratios[k] = _ratio(two, one)
     if threads < 2 or not ratios:
         return Verdict(text, "", None)
-    shown = ", ".join(f"{ratio:.2f}x at k = {k}" for k, ratio in ratios.items())
+    shown = ", ".join(f"{ratio:.2f}x at k = {k}" for k, ratio in ratios.items()) + " by the clock"
+    if result.get("scaling"):
+        cache, memory = result["scaling"]["cache"], result["scaling"]["memory"]
+        shown += f" (a plain loop: {cache:.2f}x in cache, {memory:.2f}x through memory)"
     if min(ratios.values()) < 1.8 and result.get("load", 0.0) > BUSY:
-        return Verdict(text, f"{shown} by the clock: load average {result['load']:.1f}, the cores were not free", None)
-    return Verdict(text, f"{shown} (by the clock)", min(ratios.values()) >= 1.8)
+        return Verdict(text, f"{shown}: load average {result['load']:.1f}, the cores were not free", None)
+    return Verdict(text, shown, min(ratios.values()) >= 1.8)
 
 
 def _building(result: Result) -> Verdict:

@@ -34,7 +34,8 @@ and `sparse_peers/`; how far from the memory in `ROOFLINE.md`; what the generate
 - Every engine runs in a process of its own, on the same token streams or sparse vectors, queries converted beforehand.
 - QPS: batches, the median of the rounds; engines take turns within a round. With one thread: queries per second of
   processor time, which other programs on the machine disturb less than the clock (beside it). With several: by the
-  clock. A slow engine gets the first queries only ("of" in brackets). One thread has one core, several have as many:
+  clock. Bars: the median of the rounds' ratios, since the machine's own speed changes between rounds. A slow engine
+  gets the first queries only ("of" in brackets). One thread has one core, several have as many:
   Seismic 0.5.4 searches on all cores whatever its ``num_threads``.
 - "recall": of approximate engines, the share of the exact list that is found, on queries that chose nothing. Their
   setting is the fastest whose mean recall on the first 200 queries is 0.95 or more by 1.645 standard errors.

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sparse_control import scaling
 from sparse_exact import exact_lists
 from sparse_oracle import Oracle
 from sparse_peers import make
@@ -121,8 +122,8 @@ def unfit(engine: str, corpus: Corpus) -> str:
     return ""
 
 
-def measure(plan: Plan, engines: list[str], corpus: Corpus) -> dict[str, Result]:
-    """Everything about the engines on one corpus."""
+def measure(plan: Plan, engines: list[str], corpus: Corpus) -> Result:
+    """Everything about the engines on one corpus, and what threads were worth meanwhile."""
     results: dict[str, Result] = {}
     for engine in engines:
         reason = unfit(engine, corpus)
@@ -130,17 +131,19 @@ def measure(plan: Plan, engines: list[str], corpus: Corpus) -> dict[str, Result]
         if "reason" in results[engine].get("build", {}):
             results[engine] = results[engine]["build"]
     exact = exact_lists(corpus)
+    scalings: list[dict[str, float]] = []
     with serving(plan, results, corpus) as workers:
         for k in DEPTHS:
             # What "95 % of the list" should mean at great depth nobody has promised: exact engines only.
             asked = [worker for worker in workers if k == DEPTHS[0] or make(worker.engine).exact]
             if k <= corpus.size and asked:
                 _tune(plan, asked, results, corpus, exact, k)
-                _throughput(plan, asked, results, corpus, k)
+                scalings += _throughput(plan, asked, results, corpus, k)
                 _latency(plan, asked, results, corpus, k)
         for worker in workers:
             results[worker.engine]["peak"] = worker.ask("memory")["peak"]
-    return results
+    worth = {kind: statistics.median(one[kind] for one in scalings) for kind in scalings[0]} if scalings else {}
+    return {"engines": results, "scaling": worth}
 
 
 @contextmanager
@@ -177,29 +180,38 @@ def _tune(plan: Plan, workers: list[Worker], results: dict[str, Result], corpus:
         result.setdefault("check", {})[k] = _check(plan, worker, corpus, exact, k)
 
 
-def _throughput(plan: Plan, workers: list[Worker], results: dict[str, Result], corpus: Corpus, k: int) -> None:
-    everyone = workers
-    for threads in sorted({1, plan.threads}):
-        say(f"{corpus.name}: k={k}, {threads} thread(s), {plan.repeat} rounds")
-        workers = [worker for worker in everyone if threads == 1 or make(worker.engine).threaded]
-        sizes = {worker.engine: _size(plan, worker, corpus, k, threads) for worker in workers}
-        spent: dict[str, list[Result]] = {worker.engine: [] for worker in workers}
-        for turn in range(plan.repeat):
-            for worker in workers[turn % len(workers) :] + workers[: turn % len(workers)]:
-                count, passes = sizes[worker.engine]
-                answer = worker.ask("batch", k=k, threads=threads, count=count, passes=passes)
-                spent[worker.engine].append(answer)
-        for engine, seconds in spent.items():
-            count, passes = sizes[engine]
-            rates = [count * passes / one["seconds"] for one in seconds]
-            results[engine].setdefault("qps", {})[f"{k}/{threads}"] = {
-                "median": statistics.median(rates),
-                "all": rates,
-                "per_cpu": statistics.median(count * passes / max(one["cpu"], 1e-9) for one in seconds),
-                "queries": count,
-                "passes": passes,
-                "partial": count < corpus.queries,
-            }
+def _throughput(
+    plan: Plan, workers: list[Worker], results: dict[str, Result], corpus: Corpus, k: int
+) -> list[dict[str, float]]:
+    """Batches, engines in turns; an engine's runs with one thread and with all follow each other in every round.
+
+    Returns what the threads of this machine were worth in each round.
+    """
+    counts = sorted({1, plan.threads})
+    say(f"{corpus.name}: k={k}, {' and '.join(map(str, counts))} thread(s), {plan.repeat} rounds")
+    asked = [(w, n) for w in workers for n in counts if n == 1 or make(w.engine).threaded]
+    sizes = {(w.engine, n): _size(plan, w, corpus, k, n) for w, n in asked}
+    spent: dict[tuple[str, int], list[Result]] = {key: [] for key in sizes}
+    scalings = []
+    for turn in range(plan.repeat):
+        scalings.append(scaling(plan.threads))
+        for worker, threads in asked[turn % len(asked) :] + asked[: turn % len(asked)]:
+            count, passes = sizes[worker.engine, threads]
+            answer = worker.ask("batch", k=k, threads=threads, count=count, passes=passes)
+            spent[worker.engine, threads].append(answer)
+    for (engine, threads), seconds in spent.items():
+        count, passes = sizes[engine, threads]
+        rates = [count * passes / one["seconds"] for one in seconds]
+        results[engine].setdefault("qps", {})[f"{k}/{threads}"] = {
+            "median": statistics.median(rates),
+            "all": rates,
+            "all_cpu": [count * passes / max(one["cpu"], 1e-9) for one in seconds],
+            "per_cpu": statistics.median(count * passes / max(one["cpu"], 1e-9) for one in seconds),
+            "queries": count,
+            "passes": passes,
+            "partial": count < corpus.queries,
+        }
+    return scalings
 
 
 def _size(plan: Plan, worker: Worker, corpus: Corpus, k: int, threads: int) -> tuple[int, int]:
