@@ -69,12 +69,14 @@ class AsyncClient:
         filter: Condition = None,  # noqa: A002 - the server's word
         explain: bool = False,
         highlight: bool = False,
+        text: bool = True,
         fusion: Mapping[str, Any] | None = None,
         cursor: str | None = None,
         **legs: Unpack[Legs],
     ) -> Page:
         """One page of hits."""
-        options = {"mode": mode, "filter": filter, "explain": explain, "highlight": highlight, "fusion": fusion, **legs}
+        given = {"mode": mode, "filter": filter, "explain": explain, "highlight": highlight, "text": text}
+        options = {**given, "fusion": fusion, **legs}
         return Page.of(await self._send(self._calls.search(index, query, k, cursor, options)))
 
     async def pages(self, query: str, **options: Any) -> AsyncIterator[Page]:
@@ -174,6 +176,14 @@ class AsyncClient:
     async def snapshot(self, index: str) -> Task:
         """Begins a snapshot."""
         return Task.of(await self._send(self._calls.snapshot(index)))
+
+    async def delete_snapshot(self, index: str, snapshot: str) -> None:
+        """Removes a snapshot."""
+        await self._send(self._calls.drop_snapshot(index, snapshot))
+
+    async def cancel(self, task: Task) -> Task:
+        """Asks a task to end at its next step; :meth:`wait` says how it ended."""
+        return Task.of(await self._send(Call("DELETE", f"/v1/tasks/{task.id}")))
 
     async def restore(self, index: str, snapshot: str, *, into: str | None = None) -> Task:
         """Begins to restore a snapshot, over the index or into a new one."""

@@ -90,7 +90,7 @@ class Legs(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One hit. ``raw`` is all that the server sent of it: explanation, ranks, highlights, passage."""
+    """One hit; its ``text`` is "" where none was asked for. ``raw``: all that was sent: explanation, ranks, passage."""
 
     id: str
     score: float
@@ -114,7 +114,7 @@ class Page:
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Self:
         """From what the server sent."""
-        hits = tuple(Hit(h["id"], h["score"], h["title"], h["text"], h["metadata"], h) for h in raw["hits"])
+        hits = tuple(Hit(h["id"], h["score"], h["title"], h.get("text") or "", h["metadata"], h) for h in raw["hits"])
         return cls(raw["query"], raw["mode"], hits, raw.get("cursor"), raw["took_ms"], raw)
 
 
@@ -254,6 +254,10 @@ class Calls:
     def snapshot(self, index: str) -> Call:
         """A snapshot."""
         return Call("POST", f"{_at(index)}/snapshots")
+
+    def drop_snapshot(self, index: str, snapshot: str) -> Call:
+        """The end of a snapshot."""
+        return Call("DELETE", f"{_at(index)}/snapshots/{quote(snapshot, safe='')}")
 
     def restore(self, index: str, snapshot: str, into: str | None) -> Call:
         """A restore."""

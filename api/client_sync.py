@@ -68,12 +68,14 @@ class Client:
         filter: Condition = None,  # noqa: A002 - the server's word
         explain: bool = False,
         highlight: bool = False,
+        text: bool = True,
         fusion: Mapping[str, Any] | None = None,
         cursor: str | None = None,
         **legs: Unpack[Legs],
     ) -> Page:
         """One page of hits."""
-        options = {"mode": mode, "filter": filter, "explain": explain, "highlight": highlight, "fusion": fusion, **legs}
+        given = {"mode": mode, "filter": filter, "explain": explain, "highlight": highlight, "text": text}
+        options = {**given, "fusion": fusion, **legs}
         return Page.of(self._send(self._calls.search(index, query, k, cursor, options)))
 
     def pages(self, query: str, **options: Any) -> Iterator[Page]:
@@ -165,6 +167,14 @@ class Client:
     def snapshot(self, index: str) -> Task:
         """Begins a snapshot."""
         return Task.of(self._send(self._calls.snapshot(index)))
+
+    def delete_snapshot(self, index: str, snapshot: str) -> None:
+        """Removes a snapshot."""
+        self._send(self._calls.drop_snapshot(index, snapshot))
+
+    def cancel(self, task: Task) -> Task:
+        """Asks a task to end at its next step; :meth:`wait` says how it ended."""
+        return Task.of(self._send(Call("DELETE", f"/v1/tasks/{task.id}")))
 
     def restore(self, index: str, snapshot: str, *, into: str | None = None) -> Task:
         """Begins to restore a snapshot, over the index or into a new one."""

@@ -42,6 +42,7 @@ class SearchBody(LegOptions):
     filter: FilterBody = None
     explain: bool = Field(default=False, description="Add to each hit the tree that explains its score.")
     highlight: bool = Field(default=False, description="Add to each hit the spans of its text that match.")
+    text: bool = Field(default=True, description="Whether hits come with their texts, the bulk of most responses.")
     fusion: FusionBody = None
 
 
@@ -85,7 +86,7 @@ class HitBody(BaseModel):
     id: str
     score: float
     title: str
-    text: str
+    text: str | None = Field(default=None, description="Left out where the request wants none.")
     metadata: dict[str, Any]
     highlights: list[list[int]] | None = Field(default=None, description="[start, end] in characters of the text.")
 

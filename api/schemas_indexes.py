@@ -10,6 +10,8 @@ from twindex.api.schemas import OPEN, FilterBody
 from twindex.api.schemas_legs import Body
 from twindex.indexing.encoders.find import DEFAULT_ENCODER
 
+#: Names of snapshots: when they were taken, and some chance.
+SNAPSHOT_ID: Final = r"^[0-9]{8}T[0-9]{6}-[0-9a-f]{6}$"
 #: Names of encoders: models that are installed, never paths.
 ENCODER_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.:@-]*(/[A-Za-z0-9][A-Za-z0-9_.:@-]*)?$"
 
@@ -148,7 +150,7 @@ class TaskBody(BaseModel):
     id: str
     kind: str
     index: str
-    state: Literal["queued", "running", "done", "failed", "interrupted"]
+    state: Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
     created: float
     finished: float
     stage: str
@@ -183,7 +185,7 @@ class SnapshotList(BaseModel):
 class RestoreRequest(Body):
     """What to restore, and where to."""
 
-    snapshot: str = Field(pattern=r"^[0-9]{8}T[0-9]{6}-[0-9a-f]{6}$", description="Id of a snapshot of this index.")
+    snapshot: str = Field(pattern=SNAPSHOT_ID, description="Id of a snapshot of this index.")
     into: str | None = Field(
         default=None,
         max_length=64,

@@ -12,6 +12,7 @@ _given = BaseModel.model_config
 BaseModel.model_config = ConfigDict(**_given, defer_build=True)  # models inherit it when they are declared
 try:
     from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
+    from fastapi import Path as PathParam
     from fastapi.exceptions import RequestValidationError
     from fastapi.openapi.utils import get_openapi
     from fastapi.responses import HTMLResponse
@@ -24,6 +25,7 @@ __all__ = [
     "FastAPI",
     "HTMLResponse",
     "Header",
+    "PathParam",
     "Query",
     "Request",
     "RequestValidationError",

@@ -15,6 +15,7 @@ from twindex.api.refusals import TooLargeError
 from twindex.api.schemas import (
     BatchRequest,
     BatchResponse,
+    SearchBody,
     SearchRequest,
     SearchResponse,
     to_filter,
@@ -24,6 +25,7 @@ from twindex.api.service.hits import result_of
 from twindex.api.service.served import ServedIndex
 from twindex.api.web import APIRouter
 from twindex.retrieval.options import DEFAULT_OPTIONS, SearchOptions
+from twindex.retrieval.ranked import Ranked
 
 router = APIRouter(tags=["search"])
 #: Hits of all queries of a batch together, at most.
@@ -121,7 +123,7 @@ def _run_search(served: ServedIndex, body: SearchRequest) -> bytes:
         recipe=to_recipe(body.fusion),
         options=options,
     ) as (found,):
-        plain = result_of(found, k=body.k, explain=body.explain, highlight=body.highlight)
+        plain = _result(found, body)
         more = len(found.ranking) > body.k > 0 and start + body.k < DEPTH
         generation = found.snapshot.generation
     plain["took_ms"] = round(1000 * (time.perf_counter() - started), 3)
@@ -142,11 +144,17 @@ def run_batch(served: ServedIndex, body: BatchRequest) -> bytes:
         recipe=to_recipe(body.fusion),
         options=body.options(),
     ) as found:
-        plain = [result_of(one, k=body.k, explain=body.explain, highlight=body.highlight) for one in found]
+        plain = [
+            result_of(one, k=body.k, explain=body.explain, highlight=body.highlight, text=body.text) for one in found
+        ]
     took = 1000 * (time.perf_counter() - started)
     for one in plain:
         one |= {"took_ms": round(took / len(plain), 3), "cursor": None}
     return to_utf8({"results": plain, "took_ms": round(took, 3)})
+
+
+def _result(found: Ranked, body: SearchBody) -> dict[str, Any]:
+    return result_of(found, k=body.k, explain=body.explain, highlight=body.highlight, text=body.text)
 
 
 def _identity(served: ServedIndex, body: SearchRequest, options: SearchOptions) -> dict[str, Any]:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import shutil
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from twindex.api.context import Context
 from twindex.api.deps import AdminIndex, CallerDep, ContextDep, check_allowed
 from twindex.api.openapi import problems
 from twindex.api.refusals import ConflictError, ForbiddenError, NotThereError
-from twindex.api.schemas_indexes import RestoreRequest, SnapshotList, TaskBody
+from twindex.api.schemas_indexes import SNAPSHOT_ID, RestoreRequest, SnapshotList, TaskBody
 from twindex.api.service.backup import UNFINISHED, restore_new, take_snapshot
 from twindex.api.service.records import Entry
 from twindex.api.service.served import ServedIndex
-from twindex.api.web import APIRouter
+from twindex.api.web import APIRouter, PathParam
 from twindex.indexing.directory import FileDirectory
 from twindex.indexing.manifest import MANIFEST_FILE, Manifest, read_manifest
 from twindex.indexing.types import Progress
 
 router = APIRouter(tags=["snapshots"])
+SnapshotId = Annotated[str, PathParam(pattern=SNAPSHOT_ID, description="Id of a snapshot of this index.")]
 
 
 @router.get(
@@ -45,6 +47,17 @@ async def create_snapshot(served: AdminIndex, context: ContextDep) -> dict[str, 
         context.tasks.start, "snapshot", served.name, lambda progress: _take(served, context, progress)
     )
     return task.to_dict()
+
+
+@router.delete(
+    "/v1/indexes/{index}/snapshots/{snapshot}",
+    status_code=204,
+    summary="Delete a snapshot",
+    responses=problems(404),
+)
+async def delete_snapshot(snapshot: SnapshotId, served: AdminIndex) -> None:
+    """Gives its room on the disk back."""
+    await asyncio.to_thread(_remove, served, snapshot)
 
 
 @router.post(
@@ -81,6 +94,15 @@ def listed(served: ServedIndex) -> list[dict[str, Any]]:
             manifest = read_manifest(FileDirectory(path.parent), where=path.parent.name)
             found.append(_shown(served.name, path.parent.name, manifest))
     return found
+
+
+def _remove(served: ServedIndex, snapshot: str) -> None:
+    folder = served.snapshots / snapshot
+    if not (folder / MANIFEST_FILE).exists():
+        raise NotThereError(f"no snapshot {snapshot!r} of {served.name!r}", expected="the id of one")
+    gone = folder.with_name(folder.name + UNFINISHED)
+    folder.rename(gone)  # in one step: nobody restores half of it
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _take(served: ServedIndex, context: Context, progress: Progress) -> dict[str, Any]:

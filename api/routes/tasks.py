@@ -29,6 +29,17 @@ async def get_task(task_id: str, caller: CallerDep, context: ContextDep) -> dict
     return task.to_dict()
 
 
+@router.delete(
+    "/v1/tasks/{task_id}", response_model=TaskBody, status_code=202, summary="Cancel a task", responses=problems(404)
+)
+async def cancel_task(task_id: str, caller: CallerDep, context: ContextDep) -> dict[str, Any]:
+    """It ends at its next step, and nothing is left of it; a restore that has begun to write is finished instead."""
+    check_allowed_somewhere(caller)
+    task = await asyncio.to_thread(context.tasks.get, task_id)
+    check_allowed(caller, "read" if task.kind == "eval" else "admin", task.index)
+    return (await asyncio.to_thread(context.tasks.cancel, task_id)).to_dict()
+
+
 def check_allowed_somewhere(caller: CallerDep) -> None:
     """Nothing, if the caller has any key at all, or none is needed.
 

@@ -44,20 +44,29 @@ def take_snapshot(index: Path, into: Path, *, progress: Progress = no_progress) 
         raise IndexExistsError(f"{into} is there already", expected="a new folder", remedy="choose another one")
     unfinished = into.with_name(into.name + UNFINISHED)
     shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        manifest = _copied(index, FileDirectory(unfinished, make=True), progress)
+        _check(unfinished)
+        os.rename(unfinished, into)
+    except BaseException:  # whatever ended it: half a copy is of no use, and nobody else would remove it
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    sync_path(into.parent)
+    return manifest
+
+
+def _copied(index: Path, target: FileDirectory, progress: Progress) -> Manifest:
+    """The last commit of an index, copied and synced."""
     with Snapshot.open(index) as snapshot:
         manifest = snapshot.manifest
         total = sum(file.bytes for entry in manifest.segments for file in entry.files)
         done = 0
         for entry in manifest.segments:
-            for size in _copy(index, entry, FileDirectory(unfinished, make=True), entry.name):
+            for size in _copy(index, entry, target, entry.name):
                 done += size
                 progress("copying", done, total)
-    directory = FileDirectory(unfinished, make=True)
-    directory.replace(MANIFEST_FILE, manifest.to_bytes())
-    directory.sync()
-    _check(unfinished)
-    os.rename(unfinished, into)
-    sync_path(into.parent)
+    target.replace(MANIFEST_FILE, manifest.to_bytes())
+    target.sync()
     return manifest
 
 

@@ -10,7 +10,9 @@ from twindex.indexing.errors import CorruptIndexError
 from twindex.retrieval.ranked import Ranked
 
 
-def result_of(found: Ranked, *, k: int, explain: bool = False, highlight: bool = False) -> dict[str, Any]:
+def result_of(
+    found: Ranked, *, k: int, explain: bool = False, highlight: bool = False, text: bool = True
+) -> dict[str, Any]:
     """What ``SearchResult.to_dict`` gives for the first k hits, keys in the same order; whoever calls puts the time in.
 
     Args:
@@ -18,6 +20,7 @@ def result_of(found: Ranked, *, k: int, explain: bool = False, highlight: bool =
         k: Hits.
         explain: Whether to say why each hit has its score.
         highlight: Whether to mark the words of the query in each text.
+        text: Whether the texts are part of it.
     """
     hits = _hits(found, k)
     if found.fused is not None or found.stages.reordered is not None:
@@ -30,6 +33,9 @@ def result_of(found: Ranked, *, k: int, explain: bool = False, highlight: bool =
     if highlight:
         for hit in hits:
             hit["highlights"] = highlights(found.snapshot.analyzer, found.query.text, hit["text"])
+    if not text:
+        for hit in hits:
+            del hit["text"]
     plain: dict[str, Any] = {"query": found.query.text, "mode": found.mode, "hits": hits, "took_ms": 0.0}
     more = {"fusion": found.fusion(), "reranked": found.reranked(), "notes": list(found.notes) or None}
     return plain | {name: value for name, value in more.items() if value is not None}

@@ -22,7 +22,7 @@ from twindex.indexing.types import Progress
 
 log = logging.getLogger(__name__)
 
-State = Literal["queued", "running", "done", "failed", "interrupted"]
+State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 #: Finished tasks that are kept.
 KEPT: Final = 200
 #: Tasks that may wait.
@@ -58,6 +58,10 @@ class Task:
 
 #: The work of a task: gets a progress callback, gives the result.
 Work = Callable[[Progress], dict[str, Any]]
+
+
+class Cancelled(Exception):  # noqa: N818, RUF100 - control flow inside this module
+    """Somebody asked a task to end."""
 
 
 @dataclass(slots=True)
@@ -115,22 +119,38 @@ class TaskStore:
         tasks = [task for id_ in ids if _ID.fullmatch(id_) and (task := self._read(id_)) is not None]
         return sorted(tasks, key=lambda task: (-task.created, task.id))
 
+    def cancel(self, id_: str) -> Task:
+        """Asks a task to end, in whatever process it runs: at its next step. One that has ended stays as it is.
+
+        Raises:
+            NotThereError: If there is none.
+        """
+        task = self.get(id_)
+        if task.state in ("queued", "running"):
+            self._directory.replace(f"{id_}.cancel", b"")
+        return task
+
     def close(self) -> None:
         """Finishes the task under way; those that wait are marked as interrupted when they are next read."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _run(self, task: Task, work: Work) -> None:
         running = _Running(replace(task, state="running"))
-        self._write(running.task)
 
         def progress(stage: str, done: int, total: int | None) -> None:
             running.task = replace(running.task, stage=stage, done=done, total=total)
             if time.monotonic() - running.written >= EVERY:
                 running.written = time.monotonic()
+                if self._directory.path(f"{task.id}.cancel").exists():
+                    raise Cancelled
                 self._write(running.task)
 
+        ended: dict[str, Any]
         try:
+            progress("", 0, None)
             ended = {"state": "done", "result": work(progress)}
+        except Cancelled:
+            ended = {"state": "cancelled"}
         except TwindexError as error:
             ended = {"state": "failed", "error": {"kind": type(error).__name__, "detail": error.message}}
         except Exception as error:  # a task must end in a state that its reader can see
@@ -139,7 +159,8 @@ class TaskStore:
         finally:
             with self._lock:
                 self._waiting -= 1
-        self._write(replace(running.task, finished=time.time(), **ended))  # type: ignore[arg-type]
+        self._write(replace(running.task, finished=time.time(), **ended))
+        self._directory.remove(f"{task.id}.cancel")
 
     def _write(self, task: Task) -> None:
         self._directory.replace(f"{task.id}.json", json.dumps(asdict(task)).encode())
@@ -157,6 +178,7 @@ class TaskStore:
         for task in self.all()[KEPT:]:
             if task.state not in ("queued", "running"):
                 self._directory.remove(f"{task.id}.json")
+                self._directory.remove(f"{task.id}.cancel")
 
 
 def _alive(process: int) -> bool:

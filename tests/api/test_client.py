@@ -64,6 +64,11 @@ def test_plain(url: str) -> None:
         assert [d["id"] for d in client.documents("legs", page=1)] == [d["_id"] for d in DOCUMENTS]
         assert [d["id"] for d in client.documents("legs", filter="year = 1")] == []
         client.merge("legs")
+        assert [hit.text for hit in client.search("honey", index="legs", text=False).hits] == ["", ""]
+        taken = client.wait(client.snapshot("legs"))
+        assert client.cancel(taken).state == "done"
+        assert taken.result is not None
+        client.delete_snapshot("legs", taken.result["id"])
         client.delete_index("legs")
         client.delete_index("plain")
         assert client.indexes() == []

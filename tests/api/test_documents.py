@@ -195,6 +195,19 @@ def test_highlights_and_fusion_are_given_back(client: TestClient) -> None:
     assert found["fusion"]["weights"] == {"sparse": 2.0, "dense": 1.0}
 
 
+@pytest.mark.parametrize("mode", ["sparse", "hybrid"])
+def test_texts_are_left_out_where_none_are_wanted(client: TestClient, mode: str) -> None:
+    add(client, {"_id": "p", "text": "Quinces are yellow."})
+    body = {"query": "quinces", "mode": mode, "k": 1}
+    for more in ({}, {"highlight": True}, {"explain": True}):
+        whole = client.post(f"{BASE}/search", json={**body, **more}).json()["hits"]
+        short = client.post(f"{BASE}/search", json={**body, **more, "text": False}).json()["hits"]
+        assert whole[0].pop("text") == "Quinces are yellow."
+        assert short == whole
+    batch = client.post(f"{BASE}/search/batch", json={"queries": ["quinces"], "mode": mode, "text": False}).json()
+    assert "text" not in batch["results"][0]["hits"][0]
+
+
 def test_batch_equals_one_by_one(client: TestClient) -> None:
     queries = ["figs", "", "plums", "nothing at all"]
     batch = client.post(f"{BASE}/search/batch", json={"queries": queries, "k": 3}).json()["results"]
@@ -241,6 +254,11 @@ def test_snapshot_and_restore_while_serving(client: TestClient) -> None:
     assert client.post(f"{BASE}/restore", json={"snapshot": snapshot, "into": "copy"}).status_code == 409
     assert len(client.get(f"{BASE}/snapshots").json()["snapshots"]) == 1
     assert client.delete("/v1/indexes/copy").status_code == 204
+    assert client.delete(f"{BASE}/snapshots/{snapshot}").status_code == 204
+    assert client.get(f"{BASE}/snapshots").json()["snapshots"] == []
+    assert client.delete(f"{BASE}/snapshots/{snapshot}").status_code == 404
+    assert client.delete(f"{BASE}/snapshots/%2e%2e%2fnotes").status_code == 404
+    assert client.delete(f"{BASE}/snapshots/notes").status_code == 422
 
 
 def test_a_snapshot_brings_its_encoder_back(client: TestClient) -> None:

@@ -275,9 +275,9 @@ def test_more_hits_options_in_the_link_and_the_request_itself(browser: Any, tmp_
         shot(page, "options")
         barriers(page)
         for label, choice in (
-            ("How both are fused", "meaning three times"),
+            ("How both are fused", "meaning 3 : 1"),
             ("Words that are fused", "both"),
-            ("Learned words find", "what a tenth of the postings gives"),
+            ("Learned words find", "a tenth of the work"),
         ):
             page.get_by_label(label, exact=True).select_option(label=choice)
         sync_api.expect(page.locator("#choices summary")).to_have_text("Options (3 chosen)")
