@@ -119,9 +119,11 @@ class ImpactRetriever:
         Shapes: int64[m]; float32[m].
         """
         ids, weights = self.encoder.encode_query(text)
-        scaled = weights.astype(np.float32) * np.float32(self.encoder.info.scale)
+        scaled = weights.astype(np.float32, copy=False) * np.float32(self.encoder.info.scale)
         keep = scaled > 0
-        return ids[keep].astype(np.int64), scaled[keep]
+        if not keep.all():
+            ids, scaled = ids[keep], scaled[keep]
+        return ids.astype(np.int64), scaled
 
     def retrieve(self, queries: Sequence[Query], k: int, budget: Callable[[int], Budget] = lambda k: WHOLE) -> Run:
         """The k best documents of each query.

@@ -12,6 +12,7 @@ from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 
+from twindex.indexing.analysis.cached import Memory
 from twindex.indexing.encoding import SparseEncoder
 from twindex.indexing.postings import ImpactReader
 from twindex.indexing.segment import Segment
@@ -19,7 +20,7 @@ from twindex.indexing.snapshot import Snapshot
 from twindex.indexing.types import BoolArray, Float32Array, Int32Array, Int64Array
 from twindex.retrieval.altered import Altered
 from twindex.retrieval.impact import ImpactRetriever, ImpactSource
-from twindex.retrieval.impact_reasons import NamesTerms, names_of
+from twindex.retrieval.impact_reasons import NamesTerms
 from twindex.retrieval.model_queries import ModelQueries
 
 #: The least weight that a counted idf gives: a token of every document still says a little.
@@ -83,42 +84,47 @@ class CountedIdf(Altered):
 
     Args:
         inner: Says which dimensions a query has.
-        frequencies: Documents that hold each of a query's dimensions, from its text and dimensions: int64[m].
-        documents: N.
-        factors: What multiplies the idf of each of a query's dimensions: float32[m]; None = 1.
+        weigh: A query's dimensions, ascending, the idf of each and what multiplies it, from the text: int32[m],
+            float32[m], float32[m].
     """
 
     def __init__(
-        self,
-        inner: SparseEncoder,
-        frequencies: Callable[[str, Int32Array], Int64Array],
-        documents: int,
-        factors: Callable[[str, Int32Array], Float32Array] | None = None,
+        self, inner: SparseEncoder, weigh: Callable[[str], tuple[Int32Array, Float32Array, Float32Array]]
     ) -> None:
         super().__init__(inner)
-        self._factors = factors
-        self._frequencies = frequencies
-        self._documents = documents
+        self._weigh = weigh
 
     def encode_query(self, text: str) -> tuple[Int32Array, Float32Array]:
         """The query's dimensions and their counted idf: int32[m], float32[m]."""
-        ids, _ = self.inner.encode_query(text)
-        if not len(ids):
-            return ids, np.empty(0, np.float32)
-        df = self._frequencies(text, ids).astype(np.float64)
-        total = np.maximum(df, self._documents)
-        idf = np.log1p((total - df + 0.5) / (df + 0.5)).astype(np.float32)
-        weights = np.maximum(idf, LEAST)
-        return ids, weights if self._factors is None else weights * self._factors(text, ids)
+        ids, idf, factors = self._weigh(text)
+        return ids, idf * factors
+
+
+def idf_of(df: Int64Array, documents: int) -> Float32Array:
+    """BM25's idf of terms with such document frequencies, LEAST at least: float32[m]."""
+    known = df.astype(np.float64)
+    total = np.maximum(known, documents)
+    return np.maximum(np.log1p((total - known + 0.5) / (known + 0.5)).astype(np.float32), LEAST)
 
 
 @runtime_checkable
 class OverTerms(NamesTerms, Protocol):
-    """A sparse encoder whose dimensions are terms of an analyzer, which an index may have counted."""
+    """A sparse encoder whose dimensions are terms of an analyzer, which an index may have counted.
+
+    Its ``words`` names all the dimensions that a query has.
+    """
 
     @property
     def analyzer_fingerprint(self) -> str:
         """That of the analyzer."""
+
+
+@runtime_checkable
+class NumbersTerms(OverTerms, Protocol):
+    """One whose queries have the dimensions of their terms and no others."""
+
+    def number(self, term: str) -> int:
+        """The dimension of a term, -1 if it weighs nothing."""
 
 
 def analyzer_of(encoder: SparseEncoder) -> str:
@@ -137,23 +143,46 @@ def counted_idf(encoder: SparseEncoder, snapshot: Snapshot) -> CountedIdf:
     Impacts count a document for a dimension that it was only expanded by as well, a dictionary does not. A word counts
     by the root of how often the query has it, and what a model has added by its share.
     """
-    shares = encoder.shares if isinstance(encoder, ModelQueries) else None
-    if counts_terms(encoder, snapshot):
-        segments = snapshot.segments
+    shares = encoder.shares if isinstance(encoder, ModelQueries) else _ones
+    if isinstance(encoder, OverTerms) and counts_terms(encoder, snapshot):
+        return CountedIdf(encoder, _by_terms(encoder, snapshot, shares))
+    known = idf_of(document_counts(snapshot, encoder.info.vocabulary), snapshot.live_docs)
 
-        def of_terms(text: str, ids: Int32Array) -> Int64Array:
-            names = names_of(encoder, text)
-            return np.array([_live_df(segments, names.get(number, "")) for number in ids.tolist()], np.int64)
+    def by_impacts(text: str) -> tuple[Int32Array, Float32Array, Float32Array]:
+        ids, _ = encoder.encode_query(text)
+        return ids, known[ids], shares(text, ids)
 
-        def in_query(text: str, ids: Int32Array) -> Float32Array:
-            names, found = names_of(encoder, text), Counter(snapshot.analyzer.terms(text))
-            counts = np.array([found.get(names.get(number, ""), 1) for number in ids.tolist()], np.float64)
-            roots = np.sqrt(counts).astype(np.float32)
-            return roots if shares is None else roots * shares(text, ids)
+    return CountedIdf(encoder, by_impacts)
 
-        return CountedIdf(encoder, of_terms, snapshot.live_docs, in_query)
-    counts = document_counts(snapshot, encoder.info.vocabulary)
-    return CountedIdf(encoder, lambda _, ids: counts[ids], snapshot.live_docs, shares)
+
+def _ones(_: str, ids: Int32Array) -> Float32Array:
+    return np.ones(len(ids), np.float32)
+
+
+def _by_terms(
+    encoder: OverTerms, snapshot: Snapshot, shares: Callable[[str, Int32Array], Float32Array]
+) -> Callable[[str], tuple[Int32Array, Float32Array, Float32Array]]:
+    """What :class:`CountedIdf` weighs by, from the dictionary; what a term weighs is remembered.
+
+    In plain Python but for whole queries: of what a query costs in a small index this is the largest part.
+    """
+    segments, terms = snapshot.segments, snapshot.analyzer.terms
+    known = Memory(lambda term: float(idf_of(np.array([_live_df(segments, term)]), snapshot.live_docs)[0]))
+    number_of = Memory(encoder.number) if isinstance(encoder, NumbersTerms) else None
+
+    def weigh(text: str) -> tuple[Int32Array, Float32Array, Float32Array]:
+        found = terms(text)
+        if number_of is None:
+            names = encoder.words(text)
+        else:
+            names = {number_of[term]: term for term in found if number_of[term] >= 0}
+        numbers, counts = sorted(names), Counter(found)
+        ids = np.array(numbers, np.int32)
+        idf = np.array([known[names[number]] for number in numbers], np.float32)
+        roots = np.sqrt(np.array([counts[names[number]] or 1 for number in numbers], np.float32))
+        return ids, idf, roots * shares(text, ids)
+
+    return weigh
 
 
 def _live_df(segments: Sequence[Segment], term: str) -> int:

@@ -121,11 +121,15 @@ class TwinQueries:
 
     def words(self, text: str) -> dict[int, str]:
         """What the dimensions of a query stand for."""
-        return {number: word for word, number, _ in self._queries.terms(text)}
+        return self._queries.words(text)
+
+    def number(self, term: str) -> int:
+        """The dimension of a term of a query, -1 if it weighs nothing there."""
+        return self._queries.number(term)
 
     def encode_query(self, text: str) -> Row:
         """The query's dimensions, ascending, and their weights: int32[m], float32[m]."""
-        return self._queries.encode([text]).row(0)
+        return self._queries.query(text)
 
 
 class TwinSparse(TwinQueries):

@@ -203,8 +203,10 @@ def test_queries_are_the_idf_of_their_stems() -> None:
     assert bool((np.diff(ids) > 0).all())
     assert len(found) == 2
     assert not len(found.row(1)[0])
-    assert queries.terms("warm bees and more") == [("warm", warm, 2.0), ("bee", bee, 7.5)]
-    assert queries.terms("") == []
+    assert queries.words("warm bees and more") == {warm: "warm", bee: "bee"}
+    ids, weights = queries.query("warm bees and more")
+    assert dict(zip(ids.tolist(), weights.tolist(), strict=True)) == {warm: 2.0, bee: 7.5}
+    assert queries.words("") == {}
 
 
 def test_what_a_model_adds_to_a_query(run: Path, tmp_path: Path) -> None:
