@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -24,12 +22,11 @@ from twindex.retrieval.fast_arrays import Hits, Job, Masks, check_sizes, unsigne
 from twindex.retrieval.fast_order import arranged, frequencies_of
 from twindex.retrieval.fast_plan import COSTS, GIVEN, Choice, Float64Array, Strategy, check_strategy
 from twindex.retrieval.fast_room import Workplace, Workplaces, kernels
+from twindex.retrieval.fast_share import GRAIN, share_out, shares_of
 from twindex.retrieval.image import AS_THEY_ARE, Frequencies, Image, Plan, bm25_image, impact_image, rank_of
 from twindex.retrieval.types import check_k
 from twindex.retrieval.within import WHOLE, Budget, Facts, WithinBudget
 
-#: Parts of a batch per thread, so that a slow part does not keep the others waiting.
-PARTS: Final = 8
 NO_WEIGHTS: Final = np.empty(0, np.float32)
 NO_MASKS: Final = np.zeros((1, 0), np.bool_)
 NO_SHARES: Final = np.ones(1)
@@ -296,27 +293,15 @@ class FastIndex:
         part = partial(self._part, job) if within is None else partial(self._part_within, job, within)
         if threads == 1 or queries == 1:
             part(0, queries)
-            return
-        parts = min(queries, threads * PARTS)
-        cuts = [queries * i // parts for i in range(parts + 1)]
-        left = deque(pairwise(cuts))
+        else:
+            shares = shares_of(queries, threads, int(GRAIN / self._mean_cost(job)))
+            share_out(part, shares, self._pool(threads), threads)
 
-        def work() -> None:
-            while True:
-                try:
-                    cut = left.popleft()
-                except IndexError:
-                    return
-                part(*cut)
-
-        # The caller works too: to be woken for every part would take longer than many a part.
-        helpers = [self._pool(threads).submit(work) for _ in range(min(threads, parts) - 1)]
-        try:
-            work()
-        finally:
-            left.clear()  # after an error nobody need go on
-            for helper in helpers:
-                helper.result()
+    def _mean_cost(self, job: Job) -> float:
+        """Nanoseconds that a query of the batch takes at most, more or less."""
+        ptr = self.image.lists.ptr
+        df = ptr.take(job.ids + 1, mode="clip") - ptr.take(job.ids, mode="clip")
+        return float(COSTS[0]) * int(df.sum()) / (len(job.ends) - 1) + float(COSTS[1]) * self.size + 1
 
     def _part(self, job: Job, first: int, last: int) -> None:
         """Answers some consecutive queries on this thread."""
