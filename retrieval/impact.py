@@ -146,10 +146,9 @@ class ImpactRetriever:
 
         def search(texts: Sequence[str], masks: Masks | None) -> Hits:
             terms = [self.terms(text) for text in texts]
-            flat = np.concatenate([ids for ids, _ in terms])
-            weights = np.concatenate([weights for _, weights in terms])
-            ends, kept = edges([ids for ids, _ in terms]), min(k, self.snapshot.size)
-            return index.search(flat, ends, kept, weights=weights, threads=self.threads, masks=masks, budget=allowed)
+            ids, weights = terms[0] if len(terms) == 1 else tuple(map(np.concatenate, zip(*terms, strict=True)))
+            ends, kept = edges([own for own, _ in terms]), min(k, self.snapshot.size)
+            return index.search(ids, ends, kept, weights=weights, threads=self.threads, masks=masks, budget=allowed)
 
         return Run(answers(asked, self.snapshot.allowed, search), self.snapshot)
 

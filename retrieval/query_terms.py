@@ -84,20 +84,16 @@ class CountedIdf(Altered):
 
     Args:
         inner: Says which dimensions a query has.
-        weigh: A query's dimensions, ascending, the idf of each and what multiplies it, from the text: int32[m],
-            float32[m], float32[m].
+        weigh: A query's dimensions, ascending, and what each weighs, from the text: int32[m], float32[m].
     """
 
-    def __init__(
-        self, inner: SparseEncoder, weigh: Callable[[str], tuple[Int32Array, Float32Array, Float32Array]]
-    ) -> None:
+    def __init__(self, inner: SparseEncoder, weigh: Callable[[str], tuple[Int32Array, Float32Array]]) -> None:
         super().__init__(inner)
         self._weigh = weigh
 
     def encode_query(self, text: str) -> tuple[Int32Array, Float32Array]:
         """The query's dimensions and their counted idf: int32[m], float32[m]."""
-        ids, idf, factors = self._weigh(text)
-        return ids, idf * factors
+        return self._weigh(text)
 
 
 def idf_of(df: Int64Array, documents: int) -> Float32Array:
@@ -143,25 +139,21 @@ def counted_idf(encoder: SparseEncoder, snapshot: Snapshot) -> CountedIdf:
     Impacts count a document for a dimension that it was only expanded by as well, a dictionary does not. A word counts
     by the root of how often the query has it, and what a model has added by its share.
     """
-    shares = encoder.shares if isinstance(encoder, ModelQueries) else _ones
+    shares = encoder.shares if isinstance(encoder, ModelQueries) else None
     if isinstance(encoder, OverTerms) and counts_terms(encoder, snapshot):
         return CountedIdf(encoder, _by_terms(encoder, snapshot, shares))
     known = idf_of(document_counts(snapshot, encoder.info.vocabulary), snapshot.live_docs)
 
-    def by_impacts(text: str) -> tuple[Int32Array, Float32Array, Float32Array]:
+    def by_impacts(text: str) -> tuple[Int32Array, Float32Array]:
         ids, _ = encoder.encode_query(text)
-        return ids, known[ids], shares(text, ids)
+        return ids, known[ids] if shares is None else known[ids] * shares(text, ids)
 
     return CountedIdf(encoder, by_impacts)
 
 
-def _ones(_: str, ids: Int32Array) -> Float32Array:
-    return np.ones(len(ids), np.float32)
-
-
 def _by_terms(
-    encoder: OverTerms, snapshot: Snapshot, shares: Callable[[str, Int32Array], Float32Array]
-) -> Callable[[str], tuple[Int32Array, Float32Array, Float32Array]]:
+    encoder: OverTerms, snapshot: Snapshot, shares: Callable[[str, Int32Array], Float32Array] | None
+) -> Callable[[str], tuple[Int32Array, Float32Array]]:
     """What :class:`CountedIdf` weighs by, from the dictionary; what a term weighs is remembered.
 
     In plain Python but for whole queries: of what a query costs in a small index this is the largest part.
@@ -170,17 +162,20 @@ def _by_terms(
     known = Memory(lambda term: float(idf_of(np.array([_live_df(segments, term)]), snapshot.live_docs)[0]))
     number_of = Memory(encoder.number) if isinstance(encoder, NumbersTerms) else None
 
-    def weigh(text: str) -> tuple[Int32Array, Float32Array, Float32Array]:
+    def weigh(text: str) -> tuple[Int32Array, Float32Array]:
         found = terms(text)
         if number_of is None:
             names = encoder.words(text)
         else:
             names = {number_of[term]: term for term in found if number_of[term] >= 0}
-        numbers, counts = sorted(names), Counter(found)
+        numbers = sorted(names)
         ids = np.array(numbers, np.int32)
-        idf = np.array([known[names[number]] for number in numbers], np.float32)
-        roots = np.sqrt(np.array([counts[names[number]] or 1 for number in numbers], np.float32))
-        return ids, idf, roots * shares(text, ids)
+        weights = np.array([known[names[number]] for number in numbers], np.float32)
+        factors, counts = None if shares is None else shares(text, ids), Counter(found)
+        if len(counts) < len(found):
+            roots = np.sqrt(np.array([counts[names[number]] or 1 for number in numbers], np.float32))
+            factors = roots if factors is None else roots * factors
+        return ids, weights if factors is None else weights * factors
 
     return weigh
 
