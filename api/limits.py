@@ -37,7 +37,7 @@ class Limits:
     rate: float = 0.0
     burst: int = 100
     rerank: int = 200
-    lag: float = 1.0
+    lag: float = 3.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

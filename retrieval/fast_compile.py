@@ -19,12 +19,15 @@ from twindex.indexing.errors import TwindexError
 from twindex.indexing.parent import end_with_parent
 from twindex.retrieval.engine import Searcher
 from twindex.retrieval.fast_room import kernels
+from twindex.retrieval.impact import ImpactRetriever
 from twindex.retrieval.lexical import LexicalRetriever
-from twindex.retrieval.options import SearchOptions
+from twindex.retrieval.options import SearchOptions, SparseLegs
 from twindex.retrieval.within import Budget
 
 #: How far behind other processes the compiler stands.
 NICE: Final = 10
+#: The sparse legs, in the order in which a server asks for them.
+SPARSE: Final[tuple[SparseLegs, ...]] = ("bm25", "learned")
 
 
 def compile_apart(index: Path) -> None:
@@ -47,16 +50,17 @@ def _missing() -> bool:
 
 
 def compile_here(index: Path) -> None:
-    """Lays the engine out for an index and searches once exactly, once within a budget.
+    """Lays the engine out for each sparse leg of an index, and searches once exactly, once within a budget.
 
     One process at a time: others find its code on disk.
     """
     with Path(__file__).open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with Searcher.open(index) as searcher:
-            retriever = searcher.retriever("sparse", SearchOptions(sparse="bm25"))
-            if isinstance(retriever, LexicalRetriever):
-                retriever.fast.warm(Budget(postings=1))
+            for legs in SPARSE if searcher.snapshot.sparse_encoder_info is not None else SPARSE[:1]:
+                retriever = searcher.retriever("sparse", SearchOptions(sparse=legs))
+                if isinstance(retriever, LexicalRetriever | ImpactRetriever):
+                    retriever.fast.warm(Budget(postings=1))
 
 
 if __name__ == "__main__":

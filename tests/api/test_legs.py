@@ -189,6 +189,24 @@ def test_evaluations_and_answers_take_the_options_of_searches(client: TestClient
     assert client.post(f"{BASE}/answer", json={"question": "x", "fusion": {"method": "sum"}}).status_code == 422
 
 
+def test_sparse_vectors_are_those_of_the_learned_leg(client: TestClient) -> None:
+    texts = [DOCUMENTS[1]["text"], "bees dance"]
+    documents = client.post(f"{BASE}/encode/sparse", json={"texts": texts, "kind": "document"}).json()
+    queries = client.post("/v1/encode/sparse", json={"texts": ["honey hive", ""]}).json()
+    assert documents["vocabulary"] == queries["vocabulary"] == 512
+    assert [row["ids"] == sorted(set(row["ids"])) and len(row["ids"]) > 0 for row in documents["rows"]] == [True, True]
+    assert queries["rows"][1] == {"ids": [], "weights": [], "words": {}}
+    held = dict(zip(documents["rows"][0]["ids"], documents["rows"][0]["weights"], strict=True))
+    asked = queries["rows"][0]
+    score = sum(weight * held.get(term, 0.0) for term, weight in zip(asked["ids"], asked["weights"], strict=True))
+    body = {"query": "honey hive", "mode": "sparse", "sparse": "learned", "idf": "model", "k": 1}
+    hit = client.post(f"{BASE}/search", json=body).json()["hits"][0]
+    assert hit["id"] == "bee"
+    assert hit["score"] == pytest.approx(score, rel=0.05)  # eight bits, and the title counts in the index
+    many = {"texts": ["x"] * 300}
+    assert client.post(f"{BASE}/encode/sparse", json=many).status_code == 413
+
+
 def test_chat_takes_options_under_a_name_of_its_own(client: TestClient) -> None:
     body = {"model": "three", "messages": [{"role": "user", "content": "What do honey bees store inside the hive?"}]}
     assert client.post("/v1/chat/completions", json=body).json()["citations"][0]["doc_id"] == "bee"
@@ -242,6 +260,7 @@ def test_a_leg_that_the_index_lacks_is_a_problem(index: Path) -> None:
         refused = client.post("/v1/search", json={"query": "x", "sparse": "learned"})
         assert refused.status_code == 422
         assert "impacts" in refused.json()["detail"]
+        assert client.post("/v1/encode/sparse", json={"texts": ["x"]}).status_code == 422
 
 
 def test_a_server_without_a_reranker_says_so(index: Path) -> None:

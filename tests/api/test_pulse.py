@@ -42,13 +42,13 @@ def test_a_late_loop_refuses_all_but_who_watches_it(index: Path) -> None:
     with client_of(index) as client:
         pulse = client.app.state.context.pulse  # type: ignore[attr-defined]
         pulse.note = lambda late: None  # its own looks must not overwrite ours
-        pulse.late = 3.2
+        pulse.late = 4.2
         refused = client.post("/v1/search", json={"query": "whale", "mode": "sparse"})
-        assert (refused.status_code, refused.headers["retry-after"]) == (503, "3")
-        assert "3.2 s" in refused.json()["given"]
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "4")
+        assert "4.2 s" in refused.json()["given"]
         for path in ("/v1/health", "/v1/ready", "/metrics"):
             assert client.get(path).status_code == 200
-        assert "twindex_loop_late_seconds 3.2" in client.get("/metrics").text
+        assert "twindex_loop_late_seconds 4.2" in client.get("/metrics").text
         assert 'twindex_refused_total{reason="Overloaded"} 1' in client.get("/metrics").text
-        pulse.late = 0.9
+        pulse.late = 2.9
         assert client.post("/v1/search", json={"query": "whale"}).status_code == 200

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from twindex.indexing import Document, IndexConfig, IndexWriter
+from twindex.indexing.encoders.sparse_hashing import SparseHashingEncoder
 from twindex.retrieval import fast_compile
+from twindex.retrieval.fast import FastIndex
+from twindex.retrieval.within import WHOLE, Budget
 
 pytest.importorskip("numba")
 
@@ -46,7 +49,10 @@ def test_what_cannot_be_kept_is_not_compiled_elsewhere() -> None:
 
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
-    with IndexWriter.create(tmp_path / "index", IndexConfig()) as writer:
+    sparse = SparseHashingEncoder(64)
+    with IndexWriter.create(
+        tmp_path / "index", IndexConfig(sparse_encoder=sparse.info), sparse_encoder=sparse
+    ) as writer:
         writer.add([Document(str(n), f"text number {n}") for n in range(20)])
         writer.commit()
     return tmp_path / "index"
@@ -67,7 +73,17 @@ def test_another_process_compiles_only_where_nothing_is_kept(index: Path, monkey
     assert len(ran) == 1
 
 
-def test_the_process_leaves_the_code_on_disk(index: Path) -> None:
+def test_the_process_leaves_the_code_on_disk(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warmed: list[tuple[bool, Budget]] = []
+    real = FastIndex.warm
+
+    def noted(self: FastIndex, budget: Budget = WHOLE) -> None:
+        warmed.append((self.config is None, budget))
+        real(self, budget)
+
+    monkeypatch.setattr(FastIndex, "warm", noted)
     fast_compile.compile_here(index)
+    within = Budget(postings=1)
+    assert warmed == [(False, WHOLE), (False, within), (True, WHOLE), (True, within)]
     assert not must_compile(kernels().batch.answer)
     assert not must_compile(kernels().within.answer_within)
