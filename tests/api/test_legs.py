@@ -190,7 +190,7 @@ def test_evaluations_and_answers_take_the_options_of_searches(client: TestClient
 
 
 def test_sparse_vectors_are_those_of_the_learned_leg(client: TestClient) -> None:
-    texts = [DOCUMENTS[1]["text"], "bees dance"]
+    texts = [f"{DOCUMENTS[1]['title']} {DOCUMENTS[1]['text']}", "bees dance"]
     documents = client.post(f"{BASE}/encode/sparse", json={"texts": texts, "kind": "document"}).json()
     queries = client.post("/v1/encode/sparse", json={"texts": ["honey hive", ""]}).json()
     assert documents["vocabulary"] == queries["vocabulary"] == 512
@@ -202,7 +202,7 @@ def test_sparse_vectors_are_those_of_the_learned_leg(client: TestClient) -> None
     body = {"query": "honey hive", "mode": "sparse", "sparse": "learned", "idf": "model", "k": 1}
     hit = client.post(f"{BASE}/search", json=body).json()["hits"][0]
     assert hit["id"] == "bee"
-    assert hit["score"] == pytest.approx(score, rel=0.05)  # eight bits, and the title counts in the index
+    assert hit["score"] == pytest.approx(score, rel=0.02)  # eight bits in the index
     many = {"texts": ["x"] * 300}
     assert client.post(f"{BASE}/encode/sparse", json=many).status_code == 413
 
