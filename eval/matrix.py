@@ -13,6 +13,7 @@ from twindex.eval.beir import Dataset
 from twindex.eval.compare import Comparison, TestOptions, adjust, compare, compare_mean, most_changed
 from twindex.eval.indexes import fingerprint
 from twindex.eval.matrix_set import run_set
+from twindex.eval.matrix_systems import MODEL_QUERIES, TIMED
 from twindex.eval.matrix_task import TRAINING, SetTask
 from twindex.eval.measures import DEFAULT_MEASURES, Float64Array, Measure
 from twindex.eval.models import Models
@@ -33,6 +34,8 @@ PAIRS: Final = (
     ("tuned", "convex"),
     ("convex", "rrf"),
     ("learned", "bm25"),
+    (MODEL_QUERIES, "bm25"),
+    (MODEL_QUERIES, "learned"),
     ("convex", "bm25"),
     ("convex", "learned"),
     ("convex", "dense"),
@@ -42,6 +45,8 @@ PAIRS: Final = (
 )
 #: Pairs that are told where there are two legs alone.
 TWO_LEG_PAIRS: Final = PAIRS[:4]
+#: Systems that are not another encoder's.
+KNOWN: Final = frozenset({*TIMED, *OVERALL})
 #: Queries whose rankings are shown, a set.
 CHANGES: Final = 2
 #: The better single leg of each set, as if it were a system.
@@ -53,7 +58,7 @@ class MatrixOptions:
     """What to run.
 
     ``data``: folder of collections. ``sets``: only these, by name; empty = all that are judged. ``cache``: folder for
-    indexes and legs. ``results``: the store.
+    indexes and legs. ``results``: the store. ``sample``: queries of a set, at most; None = all.
     """
 
     data: Path
@@ -65,6 +70,7 @@ class MatrixOptions:
     tests: TestOptions = field(default_factory=TestOptions)
     analyzer: str = "english"
     depth: int = DEPTH
+    sample: int | None = None
 
 
 def judged_sets(root: Path, names: Sequence[str] = ()) -> list[tuple[Dataset, str]]:
@@ -125,6 +131,7 @@ def run_matrix(
                 options.analyzer,
                 options.depth,
                 options.cache,
+                options.sample,
             )
             used = (others or {}).get(dataset.name, models)
             summaries.append(run_set(task, store, used, progress=progress))
@@ -202,8 +209,7 @@ def _pairs(values: Sequence[Mapping[str, Mapping[str, float]]]) -> list[tuple[st
     """The pairs whose systems ran on every set; other dense encoders are compared with the index's own."""
     everywhere = set.intersection(*(set(found) for found in values)) if values else set()
     wanted = PAIRS if "learned" in everywhere or "rerank" in everywhere else TWO_LEG_PAIRS
-    known = {"bm25", "learned", "dense", "bm25+dense", "learned+dense", "rrf", "convex", "tuned", "rerank"}
-    beside = [("dense", name) for name in sorted(everywhere - known)]
+    beside = [("dense", name) for name in sorted(everywhere - KNOWN)]
     return [*((a, b) for a, b in wanted if {a, b} <= everywhere), *beside]
 
 

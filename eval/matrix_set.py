@@ -18,8 +18,17 @@ from twindex.eval.evaluate import Report
 from twindex.eval.harness import KEPT_HITS, hit_table, score
 from twindex.eval.indexes import cached_path, ensure_index, fingerprint, index_config, statistics
 from twindex.eval.legs import Leg, search, without_self
-from twindex.eval.matrix_systems import SINGLE, Legs, Speed, System, bytes_of, measure_speed, systems_of
-from twindex.eval.matrix_task import SetTask, roles_of
+from twindex.eval.matrix_systems import (
+    MODEL_QUERIES,
+    SINGLE,
+    Legs,
+    Speed,
+    System,
+    bytes_of,
+    measure_speed,
+    systems_of,
+)
+from twindex.eval.matrix_task import SetTask, answerable, roles_of
 from twindex.eval.measures import Float64Array
 from twindex.eval.models import Models
 from twindex.eval.qrels import Qrels
@@ -66,9 +75,8 @@ def run_set(
     if note is not None and all(store.has(run) for run in note["runs"].values()):
         return dict(note)
     started = time.perf_counter()
-    cached = models.cached(task.cache / "vectors")
     with ExitStack() as stack:
-        bench, seconds = _Bench.open(task, cached, stack, progress)
+        bench, seconds = _Bench.open(task, models, stack, progress)
         split = bench.split(bench.qrels)
         speed = measure_speed(bench.path, models, split.legs.texts)
         summary = _run_systems(bench, split, speed, store, key)
@@ -105,11 +113,11 @@ class _Bench:
         self.candidates = standard_candidates(self.roles)
         self._searchers = searchers
         self._progress = progress
-        splits = {split: _answerable(task.dataset.qrels(split)) for split in (task.split, *task.training)}
-        self.qrels = splits[task.split]
-        self._training = [splits[split] for split in task.training]
-        judged = {d for qrels in splits.values() for documents in qrels.values() for d in documents}
-        own = {q for qrels in splits.values() for q in qrels} if self.drop else set()
+        self.qrels = task.reported()
+        self._training = [answerable(task.dataset.qrels(split)) for split in task.training]
+        splits = (self.qrels, *self._training)
+        judged = {d for qrels in splits for documents in qrels.values() for d in documents}
+        own = {q for qrels in splits for q in qrels} if self.drop else set()
         self.addresses: Addresses = locate(snapshot, judged | own)
 
     @classmethod
@@ -117,13 +125,15 @@ class _Bench:
         """The bench, and the seconds that building took. Indexes of one corpus have the same ordinals."""
         config = index_config(models.encoder, task.analyzer, models.sparse_encoder)
         path = cached_path(task.dataset, task.cache, config)
+        cached = models.cached(task.cache / "vectors")
         built = ensure_index(
-            task.dataset, path, config, encoder=models.encoder, sparse_encoder=models.sparse_encoder, progress=progress
+            task.dataset, path, config, encoder=cached.encoder, sparse_encoder=cached.sparse_encoder, progress=progress
         )
-        opened = Searcher.open(path, encoder=models.encoder, sparse_encoder=models.sparse_encoder)
+        # Sparse queries come from the encoder itself: they are not kept, and its model may be asked to read them.
+        opened = Searcher.open(path, encoder=cached.encoder, sparse_encoder=models.sparse_encoder)
         searchers = {"": stack.enter_context(opened)}
         seconds = built.seconds
-        for name, encoder in models.others.items():
+        for name, encoder in cached.others.items():
             other = index_config(encoder, task.analyzer)
             place = cached_path(task.dataset, task.cache, other)
             seconds += ensure_index(task.dataset, place, other, encoder=encoder, progress=progress).seconds
@@ -140,8 +150,9 @@ class _Bench:
         return _Split(TuneQueries.of([q.id for q in queries], texts, *rankings, qrels=qrels), qrels, legs)
 
     def others(self, texts: Sequence[str]) -> dict[str, Leg]:
-        """Single legs of the encoders that are shown beside."""
-        return {name: self._leg("dense", texts, name) for name in self.models.others}
+        """Single legs that are shown beside: those of other encoders, and that of queries which the model reads."""
+        found = {MODEL_QUERIES: self._leg("learned", texts, model=True)} if self.models.model_queries else {}
+        return found | {name: self._leg("dense", texts, name) for name in self.models.others}
 
     def training(self) -> TuneQueries | None:
         """The queries that settings may be chosen on; None if the collection has no other split."""
@@ -170,18 +181,18 @@ class _Bench:
         depth = self.task.depth
         return [r if len(r) <= depth else r.cut(depth) for r in rankings]
 
-    def _leg(self, role: Role, texts: Sequence[str], searcher: str = "") -> Leg:
+    def _leg(self, role: Role, texts: Sequence[str], searcher: str = "", *, model: bool = False) -> Leg:
         depth = self.task.depth + self.drop
         opened = self._searchers[searcher]
         folder = self.task.cache / "legs" / opened.snapshot.path.name
-        kept = {"bm25": "sparse"}.get(role, role)  # what earlier releases called the file
+        kept = MODEL_QUERIES if model else {"bm25": "sparse"}.get(role, role)  # "sparse": as earlier releases said
         path = folder / f"{kept}-{fingerprint({'texts': list(texts), 'depth': depth})}.npz"
         found = Leg.load(path)
         if found is not None and len(found.rankings) == len(texts):
             return found
         queries = [Query(text) for text in texts]
-        tell = partial(self._tell, f"{role} {searcher}".strip())
-        leg = search(leg_of(opened, role), queries, depth, addresses=self.addresses, progress=tell)
+        tell = partial(self._tell, f"{kept} {searcher}".strip())
+        leg = search(leg_of(opened, role, model=model), queries, depth, addresses=self.addresses, progress=tell)
         leg.save(path)
         return leg
 
@@ -189,11 +200,11 @@ class _Bench:
         self._progress(f"{stage} {name}", done, total)
 
 
-def leg_of(searcher: Searcher, role: Role) -> Retriever:
-    """One leg of a searcher."""
+def leg_of(searcher: Searcher, role: Role, *, model: bool = False) -> Retriever:
+    """One leg of a searcher; ``model``: whether the model of a learned one reads queries."""
     if role == "dense":
         return searcher.retriever("dense")
-    return searcher.retriever("sparse", SearchOptions(sparse=role))
+    return searcher.retriever("sparse", SearchOptions(sparse=role, learned_queries="model" if model else "words"))
 
 
 def _run_systems(bench: _Bench, split: _Split, speed: Speed, store: Results, key: str) -> dict[str, Any]:
@@ -275,10 +286,6 @@ def _summary(
         "means": means,
         "tuning": dict(tuning),
     }
-
-
-def _answerable(qrels: Qrels) -> Qrels:
-    return qrels.subset(qrels.answerable())
 
 
 def profile_from(summary: Mapping[str, Any]) -> Profile:

@@ -27,10 +27,13 @@ from twindex.retrieval.view import Mode
 
 #: Systems of one leg of the index.
 SINGLE: Final[tuple[Role, ...]] = ("bm25", "learned", "dense")
+#: The learned leg with queries that the model reads as well.
+MODEL_QUERIES: Final = "learned (model queries)"
 #: How a system's latency is measured: mode and options. The default fusion stands for every fusion of its legs.
 TIMED: Final[Mapping[str, tuple[Mode, SearchOptions]]] = {
     "bm25": ("sparse", SearchOptions(sparse="bm25")),
     "learned": ("sparse", SearchOptions(sparse="learned")),
+    MODEL_QUERIES: ("sparse", SearchOptions(sparse="learned", learned_queries="model")),
     "dense": ("dense", SearchOptions()),
     "bm25+dense": ("hybrid", SearchOptions(sparse="bm25")),
     "learned+dense": ("hybrid", SearchOptions(sparse="learned")),
@@ -85,7 +88,7 @@ def systems_of(
 
     Args:
         legs: The legs of the index.
-        others: Single legs of other encoders.
+        others: Single legs that are shown beside.
         tuned: How fusion was chosen out of fold.
         candidates: What it was chosen among.
         depth: Documents a query.
@@ -93,10 +96,7 @@ def systems_of(
         snapshot: Where the texts are.
     """
     made = [_single(legs, role, models) for role in legs.roles]
-    made += [
-        System(name, leg.rankings, leg.seconds, {"leg": "dense", "encoder": name}, ("dense",), "dense")
-        for name, leg in others.items()
-    ]
+    made += [_beside(name, leg) for name, leg in others.items()]
     count, roles = len(legs.texts), legs.roles
     if len(roles) > 2:
         pairs: tuple[tuple[Role, Role], ...] = (("bm25", "dense"), ("learned", "dense"))
@@ -118,6 +118,7 @@ def measure_speed(path: Path, models: Models, texts: Sequence[str]) -> dict[str,
     if not models.timed:
         return {}
     wanted = [name for name in TIMED if models.sparse_encoder is not None or name in ("bm25", "dense", "all")]
+    wanted = [name for name in wanted if models.model_queries or name != MODEL_QUERIES]
     with Searcher.open(
         path, encoder=models.encoder, sparse_encoder=models.sparse_encoder, reranker=models.reranker
     ) as plain:
@@ -143,6 +144,13 @@ def _single(legs: Legs, role: Role, models: Models) -> System:
         info = models.sparse_encoder.info
         config |= {"encoder": info.name, "fingerprint": info.fingerprint}
     return System(role, leg.rankings, leg.seconds, config, (role,), role)
+
+
+def _beside(name: str, leg: Leg) -> System:
+    if name == MODEL_QUERIES:
+        config = {"leg": "learned", "learned_queries": "model"}
+        return System(name, leg.rankings, leg.seconds, config, ("learned",), name)
+    return System(name, leg.rankings, leg.seconds, {"leg": "dense", "encoder": name}, ("dense",), "dense")
 
 
 def _fused(legs: Legs, name: str, recipes: Sequence[Recipe], roles: Sequence[Role], depth: int) -> System:

@@ -11,9 +11,11 @@ from twindex.eval.candidates import standard_candidates
 from twindex.eval.indexes import fingerprint, index_config
 from twindex.eval.measures import DEFAULT_MEASURES, Measure
 from twindex.eval.models import Models
+from twindex.eval.qrels import Qrels
 from twindex.eval.registry import drops_self_matches
-from twindex.eval.tune import TuneOptions
+from twindex.eval.tune import TuneOptions, sampled
 from twindex.indexing.encoding import Encoder
+from twindex.indexing.errors import ConfigError
 from twindex.retrieval.profile import DEFAULT, DEPTH, TWO_LEGS, Role
 
 #: Raised whenever the same inputs would give other values.
@@ -26,7 +28,11 @@ TRAINING: Final = ("train", "dev")
 class SetTask:
     """One split of one collection, with how it is run.
 
-    ``measures``: what is stored. ``tuning``: how "tuned" is chosen. ``cache``: folder of indexes and legs.
+    ``measures``: what is stored. ``tuning``: how "tuned" is chosen. ``cache``: folder of indexes and legs. ``sample``:
+    reported queries, at most: those whose ids have the lowest hashes; None = all that have a relevant document.
+
+    Raises:
+        ConfigError: If the sample is empty.
     """
 
     dataset: Dataset
@@ -36,6 +42,19 @@ class SetTask:
     analyzer: str = "english"
     depth: int = DEPTH
     cache: Path = Path("twindex-eval")
+    sample: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.sample is not None and self.sample < 1:
+            raise ConfigError(f"sample = {self.sample}", expected="at least one query")
+
+    def reported(self) -> Qrels:
+        """Judgements of the queries that are reported, in the order of their file."""
+        found = answerable(self.dataset.qrels(self.split))
+        if self.sample is None:
+            return found
+        ids = list(found)
+        return found.subset([ids[row] for row in sampled(ids, self.sample).tolist()])
 
     @property
     def training(self) -> tuple[str, ...]:
@@ -58,8 +77,14 @@ class SetTask:
             "default": DEFAULT.to_dict(),
             "depth": self.depth,
             "self": drops_self_matches(self.dataset),
+            **({} if self.sample is None else {"sample": self.sample}),
             **models.identity(),
         })  # fmt: skip
+
+
+def answerable(qrels: Qrels) -> Qrels:
+    """Judgements of the queries that have a relevant document: the others cannot score."""
+    return qrels.subset(qrels.answerable())
 
 
 def roles_of(models: Models) -> tuple[Role, ...]:

@@ -18,10 +18,12 @@ class Models:
 
     ``reranker`` orders the ``rerank`` best hits of the default fusion anew. ``others``: dense encoders whose single
     legs are shown beside, by the name that the table gives them. ``timed``: whether searches are timed; those with
-    vectors that were made elsewhere would time a look-up.
+    vectors that were made elsewhere would time a look-up. ``model_queries``: whether the learned leg is shown once more
+    with queries that its model reads.
 
     Raises:
-        ConfigError: If a reranker is to see no hit, or hits are to be reranked by nothing.
+        ConfigError: If a reranker is to see no hit, or hits are to be reranked by nothing, or a model that is not there
+            is to read queries.
     """
 
     encoder: Encoder
@@ -30,6 +32,7 @@ class Models:
     rerank: int = 0
     others: Mapping[str, Encoder] = field(default_factory=dict)
     timed: bool = True
+    model_queries: bool = False
 
     def __post_init__(self) -> None:
         if (self.reranker is None) != (self.rerank == 0):
@@ -37,6 +40,8 @@ class Models:
                 f"rerank = {self.rerank} {'without' if self.reranker is None else 'with'} a reranker",
                 expected="a reranker and how many hits it sees, or neither",
             )
+        if self.model_queries and self.sparse_encoder is None:
+            raise ConfigError("queries read by the model of no learned leg", expected="a sparse encoder as well")
 
     @classmethod
     def of(cls, models: Models | Encoder) -> Models:
@@ -53,6 +58,7 @@ class Models:
             self.rerank,
             {name: CachedEncoder(encoder, folder) for name, encoder in self.others.items()},
             self.timed,
+            self.model_queries,
         )
 
     def identity(self) -> dict[str, Any]:
@@ -61,6 +67,8 @@ class Models:
         if self.reranker is not None:
             fingerprint = getattr(self.reranker, "fingerprint", self.reranker.name)
             plain["rerank"] = {"depth": self.rerank, "fingerprint": str(fingerprint)}
+        if self.model_queries:
+            plain["model_queries"] = True
         if self.others:
             plain["others"] = {name: encoder.info.fingerprint for name, encoder in self.others.items()}
         return plain

@@ -50,8 +50,17 @@ def matrix(
         list[str] | None,
         typer.Option("--also", metavar="NAME=ENCODER", help="Show another dense encoder's leg beside; repeatable."),
     ] = None,
+    model_queries: Annotated[
+        bool, typer.Option("--model-queries", help="Show the learned leg once more, its queries read by the model.")
+    ] = False,
     rerank: options.Rerank = 0,
     reranker: options.Reranker = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            "--sample", metavar="N", min=1, help="Queries of a set, at most; a fixed sample.", show_default="all"
+        ),
+    ] = None,
     device: shared.Device = None,
     html: Html = None,
     markdown: Markdown = None,
@@ -67,13 +76,16 @@ def matrix(
     """
     folder = shared.cache_folder(cache)
     store = shared.results_file(results, folder)
-    wanted = MatrixOptions(shared.needed_data_folder(data), tuple(only or ()), cache=folder, results=store)
+    wanted = MatrixOptions(
+        shared.needed_data_folder(data), tuple(only or ()), cache=folder, results=store, sample=sample
+    )
     with progress_bars() as progress:
         beside = _encoders(also or (), "--also NAME=ENCODER", device)
         dense, words = shared.index_encoders(None, encoder, learned, device=device)
         scorer = resolve_reranker(reranker or DEFAULT_RERANKER) if rerank else None
         timed = not encoder.startswith(PREFIX)
-        models = Models(dense or shared.encoder_from(encoder, device), words, scorer, rerank, beside, timed)
+        meaning = dense or shared.encoder_from(encoder, device)
+        models = Models(meaning, words, scorer, rerank, beside, timed, model_queries)
         per_set = _encoders(encoder_of or (), "--encoder-of SET=NAME", device)
         others = {name: replace(models, encoder=model) for name, model in per_set.items()}
         run_matrix(wanted, models, others=others, progress=progress)

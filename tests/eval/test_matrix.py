@@ -114,6 +114,22 @@ def test_every_set_and_system_is_there_and_scored_as_alone(data: Path, tmp_path:
     assert any(c["a_hits"] and c["b_hits"] and c["text"] for c in note["changes"])
 
 
+def test_a_sample_is_of_the_queries_that_can_score(data: Path, tmp_path: Path) -> None:
+    whole = run_matrix(options(data, tmp_path / "whole", sets=("two",)), HashingEncoder(32))
+    part = run_matrix(options(data, tmp_path / "part", sets=("two",), sample=7), HashingEncoder(32))
+    assert whole["sets"][0]["key"] != part["sets"][0]["key"]
+    for system in SYSTEMS:
+        values = []
+        for name, note in (("whole", whole), ("part", part)):
+            with Results(tmp_path / name / "r.duckdb") as store:
+                values.append(store.values(note["sets"][0]["runs"][system], "nDCG@10"))
+        assert len(values[1]) == 7 < len(values[0])
+        if system != "tuned":
+            assert values[1] == {query: values[0][query] for query in values[1]}
+    with pytest.raises(ConfigError, match="sample"):
+        SetTask(Dataset(data / "two"), "test", sample=0)
+
+
 def test_nothing_is_done_twice_and_a_changed_file_is(data: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     first = CountingEncoder()

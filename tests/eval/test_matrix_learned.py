@@ -15,9 +15,11 @@ from twindex.eval.cached_encoder import CachedSparse
 from twindex.eval.candidates import standard_candidates
 from twindex.eval.harness import BeirOptions, evaluate_beir
 from twindex.eval.matrix import run_matrix
+from twindex.eval.matrix_systems import MODEL_QUERIES
 from twindex.eval.matrix_task import SetTask, roles_of
 from twindex.eval.measures import Measure
 from twindex.eval.models import Models
+from twindex.eval.report import render_markdown
 from twindex.eval.report_data import gather
 from twindex.eval.results import Results
 from twindex.eval.sparse_shards import SparseShards
@@ -44,8 +46,23 @@ class Letters:
         return np.array([len(set(query) & set(text)) - 0.01 * len(text) for text in texts], np.float32)
 
 
+class Reading(SparseHashingEncoder):
+    """The sparse hashing encoder with a model that adds two words to every query."""
+
+    def expand_query(self, text: str) -> tuple[Int32Array, Float32Array]:
+        more = np.setdiff1d(self.encode_query("title text")[0], self.encode_query(text)[0]).astype(np.int32)
+        return more, np.full(len(more), 0.75, np.float32)
+
+    def idf_of(self, dimensions: Int32Array) -> Float32Array:
+        return np.full(len(dimensions), 2, np.float32)
+
+    def names_of(self, dimensions: Sequence[int]) -> dict[int, str]:
+        return {number: str(number) for number in dimensions}
+
+
 def models() -> Models:
-    return Models(HashingEncoder(32), SparseHashingEncoder(512), Letters(), 5, {"other": HashingEncoder(8)})
+    others = {"other": HashingEncoder(8)}
+    return Models(HashingEncoder(32), Reading(512), Letters(), 5, others, model_queries=True)
 
 
 @pytest.fixture
@@ -59,12 +76,14 @@ def data(tmp_path: Path) -> Path:
 def test_every_system_is_there_and_scored_as_alone(data: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     note = run_matrix(options(data, cache), models())
-    names = ["bm25", "learned", "dense", "other", "bm25+dense", "learned+dense", "rrf", "convex", "tuned", "rerank"]
+    names = ["bm25", "learned", "dense", MODEL_QUERIES, "other", "bm25+dense", "learned+dense", "rrf", "convex"]
+    names += ["tuned", "rerank"]
     assert note["systems"] == names
     means = note["sets"][1]["means"]
     searches: list[tuple[str, dict[str, Any]]] = [
         ("bm25", {"mode": "sparse", "search": SearchOptions(sparse="bm25")}),
         ("learned", {"mode": "sparse", "search": SearchOptions(sparse="learned")}),
+        (MODEL_QUERIES, {"mode": "sparse", "search": SearchOptions(sparse="learned", learned_queries="model")}),
         ("dense", {"mode": "dense"}),
         ("bm25+dense", {"mode": "hybrid", "search": SearchOptions(sparse="bm25")}),
         ("learned+dense", {"mode": "hybrid", "search": SearchOptions(sparse="learned")}),
@@ -87,8 +106,15 @@ def test_every_system_is_there_and_scored_as_alone(data: Path, tmp_path: Path) -
         ).measures["nDCG@10"],
         abs=1e-12,
     )
+    assert means[MODEL_QUERIES] != means["learned"]
     told = {(c["a"], c["b"]) for c in note["overall"]}
-    assert {("learned", "bm25"), ("rerank", "convex"), ("dense", "other"), ("convex", "bm25+dense")} <= told
+    assert {
+        ("learned", "bm25"),
+        (MODEL_QUERIES, "learned"),
+        ("rerank", "convex"),
+        ("dense", "other"),
+        ("convex", "bm25+dense"),
+    } <= told
     with Results(cache / "r.duckdb") as store:
         shown = gather(store)
         row = next(r for r in shown.sets if r.dataset == "two")
@@ -97,6 +123,8 @@ def test_every_system_is_there_and_scored_as_alone(data: Path, tmp_path: Path) -
         assert all(row.cells[name].query_ms > 0 for name in names)
         run = note["sets"][1]["runs"]["learned"]
         assert next(r for r in store.runs() if r.run_id == run).index["impacts"] > 0
+        assert row.nonzeros > 1
+        assert "non-zeros a passage" in render_markdown(shown)
         assert store.timings(run)["query_ms_p99"] >= store.timings(run)["query_ms"] > 0
     profile = Profile.from_dict(note["sets"][1]["tuning"]["profile"])
     assert profile.recipe in [c.recipe for c in standard_candidates(THREE)]
@@ -124,12 +152,15 @@ def test_what_shapes_values_is_in_the_key(data: Path) -> None:
         Models(HashingEncoder(32), reranker=Letters(), rerank=5),
         Models(HashingEncoder(32), reranker=Letters(), rerank=6),
         Models(HashingEncoder(32), others={"x": HashingEncoder(8)}),
+        Models(HashingEncoder(32), SparseHashingEncoder(64), model_queries=True),
     ]
     assert len({task.key(one) for one in kinds}) == len(kinds)
     assert task.key(HashingEncoder(32)) == task.key(plain)
     assert roles_of(plain) == ("bm25", "dense")
     with pytest.raises(ConfigError, match="rerank"):
         Models(HashingEncoder(32), rerank=5)
+    with pytest.raises(ConfigError, match="no learned leg"):
+        Models(HashingEncoder(32), model_queries=True)
 
 
 def test_the_sweep_of_three_legs_is_what_fusing_gives() -> None:
