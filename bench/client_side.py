@@ -6,7 +6,8 @@
 INDEX holds both legs (``twindex index --sparse bm25,learned``), QUERIES.jsonl is of BEIR's form: from the text to the
 hits, analysis and tokenization included, on the same documents. CACHE is that of ``sparse.py``: the generated
 collections of a million documents, from term numbers to the hits. One thread, the compiled engine. Told are medians
-over queries, then over rounds, and the median over rounds of the ratio.
+over queries, then over rounds, and the median over rounds of the ratio; with --out they go to a file, which
+``sparse.py`` shows if it lies in its CACHE/results.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ def main() -> None:
     parser.add_argument("--generated", type=Path, metavar="CACHE")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--count", type=int, default=300, help="queries of a round")
+    parser.add_argument("--out", type=Path, help="also write the figures here, as JSON")
     arguments = parser.parse_args()
     if (arguments.generated is None) == (arguments.queries is None):
         parser.error("give INDEX and QUERIES.jsonl, or --generated CACHE")
@@ -87,10 +89,15 @@ def main() -> None:
         else:
             asks, count = of_generated(arguments.generated, arguments.count)
         rounds = [[median(ask, count) for ask in asks] for _ in range(arguments.rounds)]
-    for leg, values in zip(LEGS, zip(*rounds, strict=True), strict=True):
-        print(f"{leg}: p50 {statistics.median(values) * 1e6:,.0f} us ({count} queries, {len(values)} rounds)")
+    p50 = {leg: statistics.median(values) for leg, values in zip(LEGS, zip(*rounds, strict=True), strict=True)}
+    for leg, seconds in p50.items():
+        print(f"{leg}: p50 {seconds * 1e6:,.0f} us ({count} queries, {len(rounds)} rounds)")
     ratios = [learned / words for words, learned in rounds]
     print(f"learned over bm25: {statistics.median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f})")
+    if arguments.out:
+        name = arguments.index.name if arguments.index else "1M generated documents each, from term numbers"
+        facts = {"client": name, "p50": p50, "ratio": statistics.median(ratios), "rounds": len(rounds)}
+        arguments.out.write_text(json.dumps(facts, indent=1))
 
 
 if __name__ == "__main__":

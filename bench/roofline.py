@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numba
 import numpy as np
+from sparse_control import scaling
 from sparse_report import machine_lines
 from sparse_store import Array, Corpus
 
@@ -97,7 +98,12 @@ def main() -> None:
     if not facts:
         parser.error(f"no results in {arguments.cache}; run sparse.py first")
     text = TEMPLATE.format(
-        machine=machine_lines(facts), stream=stream / 1e9, cached=cached / 1e9, posting=POSTING, rows="\n".join(rows)
+        machine=machine_lines(facts),
+        stream=stream / 1e9,
+        cached=cached / 1e9,
+        **scaling(2),
+        posting=POSTING,
+        rows="\n".join(rows),
     )
     arguments.out.write_text(text)
 
@@ -112,7 +118,9 @@ An exhaustive search must read every posting of its terms once: df summed over t
 (an ordinal of four, a value of one). Divided by the bandwidth at which one thread reads memory in order, that is a
 floor for whoever reads all of it. A smaller time: most was never read (pruning), or was read as byte rows.
 
-- One thread reads {stream:.1f} GB/s from memory (1 GiB in order) and {cached:.1f} GB/s from cache (4 MiB).
+- One thread reads {stream:.1f} GB/s from memory (1 GiB in order) and {cached:.1f} GB/s from cache (4 MiB). Two threads,
+  each with a plain loop of its own, are worth {memory:.2f} of one through memory (64 MiB each), {cache:.2f} in cache
+  (16 KiB each).
 - "plain loop" is the shortest exhaustive loop, `sums[doc] += weight * value`, compiled and measured on the same lists
   without selecting the best: what a scatter costs, which the bandwidth does not see.
 - All times are processor time of one thread. The plain loop's include a call from Python a term (some 2 us, which

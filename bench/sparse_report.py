@@ -20,7 +20,8 @@ def render(found: list[Result]) -> str:
     measured.sort(
         key=lambda result: (result["corpus"]["kind"], result["corpus"]["documents"], result["corpus"]["name"])
     )
-    parts = [HEAD, machine_lines(measured), bars(measured, built)]
+    in_turns = [result for result in found if "client" in result]
+    parts = [HEAD, machine_lines(measured), bars(measured, built, in_turns)]
     parts += [corpus_section(result) for result in measured]
     parts += [building_section(result) for result in built]
     return "\n\n".join(parts) + "\n"
@@ -69,10 +70,12 @@ def machine_lines(found: list[Result]) -> str:
     return "\n".join(lines + [f"- `{command}`" for command in commands])
 
 
-def bars(measured: list[Result], built: list[Result]) -> str:
+def bars(measured: list[Result], built: list[Result], in_turns: list[Result]) -> str:
     """The promises, each beside its figure."""
     lines = ["## Bars", "", "| bar | measured | |", "|---|---|---|"]
-    lines += [f"| {verdict.bar} | {verdict.measured} | {verdict.word} |" for verdict in verdicts(measured, built)]
+    lines += [
+        f"| {verdict.bar} | {verdict.measured} | {verdict.word} |" for verdict in verdicts(measured, built, in_turns)
+    ]
     return "\n".join(lines)
 
 
