@@ -12,23 +12,26 @@ from twindex.rag.expand.prompts import DOCUMENT_TOKENS, ExpandPrompt
 #: model; and guided without one of the two, for ablations.
 Method = Literal["doc2query++", "plain", "keywords", "no-topics", "no-keywords"]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
-#: The prompt of each method that has one.
-_PROMPTS: Final[dict[str, str]] = {
-    "doc2query++": "focus",
-    "plain": "plain",
-    "no-topics": "focus",
-    "no-keywords": "focus",
-}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a draft is asked for: the prompt by its short name, lines, and whether it is told of topics and keywords."""
+
+    prompt: str
+    lines: int
+    guided: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ExpandConfig:
     """How a document is expanded. The number of queries is not part of it: a store is extended by more.
 
-    ``per_set``: queries of one set; ``line_tokens``: tokens of one query, at most; ``topics``, ``keywords``: how many a
-    document has; ``focus``: keywords that one draft is about; ``joins``: whether the last query of a set is made of
-    keywords instead of being written; ``seed``: of all sampling. Defaults as the Doc2Query++ authors' code has
-    them, but for ``top_p``, ``focus`` and ``joins``, which are ours.
+    ``per_set``: queries that a draft writes; ``line_tokens``: tokens of one query, at most; ``topics``, ``keywords``:
+    how many a document has; ``focus``: keywords that a guided draft is about; ``focused``: queries that it writes;
+    ``free``: drafts before each guided one that are told of neither; ``opens``: whether keywords are themselves the
+    first queries; ``seed``: of all sampling. Defaults as the Doc2Query++ authors' code has them, but for ``top_p``,
+    ``focus``, ``focused``, ``free`` and ``opens``, which are ours.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -42,7 +45,9 @@ class ExpandConfig:
     topics: int = 3
     keywords: int = 10
     focus: int = 2
-    joins: bool = True
+    focused: int = 2
+    free: int = 1
+    opens: bool = True
     keyword_temperature: float = 0.1
     examples: int = 4
     seed: int = 0
@@ -50,9 +55,11 @@ class ExpandConfig:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ConfigError(f"method {self.method!r}", expected=", ".join(METHODS))
-        for name in ("per_set", "line_tokens", "topics", "keywords", "focus"):
+        for name in ("per_set", "line_tokens", "topics", "keywords", "focus", "focused"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}", expected="1 or more")
+        if self.free < 0:
+            raise ConfigError(f"free = {self.free}", expected="0 or more")
         if self.examples < 0 or self.temperature < 0 or self.keyword_temperature < 0 or not 0 < self.top_p <= 1:
             raise ConfigError("a negative number, or a top_p beyond 0 to 1", expected="numbers in their ranges")
 
@@ -82,13 +89,36 @@ class ExpandConfig:
         return self.method in ("doc2query++", "no-topics")
 
     @property
-    def written(self) -> int:
-        """Queries of a set that the model writes: all, or all but the last."""
-        return self.per_set - (self.joins and self.shows_keywords and self.per_set > 1)
+    def opening(self) -> int:
+        """Queries made of keywords, which are set 0: the chosen ones, and those that only topics have."""
+        return 1 + self.shows_topics if self.opens and self.shows_keywords else 0
 
-    def prompt(self) -> ExpandPrompt:
-        """What asks for queries."""
-        return ExpandPrompt.named(_PROMPTS[self.method], examples=self.examples, lines=self.written)
+    @property
+    def first(self) -> int:
+        """Number of the first set that is a draft."""
+        return int(self.opening > 0)
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """How drafts are asked for, which take turns."""
+        plain = Way("plain", self.per_set, guided=False)
+        if self.method == "plain":
+            return (plain,)
+        return (*[plain] * self.free, Way("focus", self.focused, guided=True))
+
+    def way(self, number: int) -> Way:
+        """How the draft of set ``number`` is asked for."""
+        return self.ways[(number - self.first) % len(self.ways)]
+
+    def turn(self, number: int) -> int:
+        """How many drafts are asked for in the way of set ``number`` before it."""
+        rounds, place = divmod(number - self.first, len(self.ways))
+        way = self.ways[place]
+        return rounds * self.ways.count(way) + self.ways[:place].count(way)
+
+    def prompt(self, way: Way) -> ExpandPrompt:
+        """What asks for the queries of a draft."""
+        return ExpandPrompt.named(way.prompt, examples=self.examples, lines=way.lines)
 
     def selection(self) -> ExpandPrompt:
         """What asks for keywords."""
@@ -104,12 +134,11 @@ class ExpandConfig:
         facts: dict[str, Any] = {"name": self.method, "method": self.method}
         if self.guided:
             facts |= {"guide": guide, "topics": self.topics, "keywords": self.keywords}
-            if self.writes:
-                facts |= {"focus": self.focus, "written": self.written}
         if self.writes:
+            prompts = [self.prompt(way) for way in self.ways]
             facts |= {
                 "generator": generator,
-                "prompt": [self.prompt().name, self.prompt().fingerprint],
+                "prompt": [prompts[-1].name, prompts[-1].fingerprint],
                 "document_tokens": DOCUMENT_TOKENS,
                 "per_set": self.per_set,
                 "line_tokens": self.line_tokens,
@@ -117,6 +146,9 @@ class ExpandConfig:
                 "top_p": self.top_p,
                 "seed": self.seed,
             }
+            if self.guided:
+                facts |= {"focus": self.focus, "focused": self.focused, "opening": self.opening}
+                facts["free"] = [self.free, prompts[0].name, prompts[0].fingerprint] if self.free else [0]
         if self.selects:
             facts["selection"] = [self.selection().name, self.selection().fingerprint, self.keyword_temperature]
         return facts

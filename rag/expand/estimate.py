@@ -7,7 +7,7 @@ from typing import Final
 
 from twindex.indexing.expansion.records import content_hash
 from twindex.indexing.types import Passage
-from twindex.rag.expand.prompts import DOCUMENT_TOKENS, Shown, count_tokens, cut
+from twindex.rag.expand.prompts import DOCUMENT_TOKENS, ExpandPrompt, Shown, count_tokens, cut
 from twindex.rag.expand.report import Estimate
 from twindex.rag.expand.stage import Expansion
 
@@ -26,7 +26,8 @@ def estimate(expansion: Expansion, passages: Iterable[Passage]) -> Estimate:
     """
     config = expansion.config
     documents = pending = requests = prompts = shared = completions = 0
-    common = _common(expansion) if config.writes else 0
+    common = {way: _common(config.prompt(way), way.lines) for way in config.ways} if config.writes else {}
+    choosing = _common(config.selection(), config.keywords) if config.selects else 0
     seen: set[bytes] = set()
     for passage in passages:
         document = content_hash(passage.contents)
@@ -34,7 +35,7 @@ def estimate(expansion: Expansion, passages: Iterable[Passage]) -> Estimate:
             continue
         seen.add(document)
         documents += 1
-        sets = len(expansion.missing(document))
+        sets = expansion.missing(document)
         if not sets:
             continue
         pending += 1
@@ -42,15 +43,15 @@ def estimate(expansion: Expansion, passages: Iterable[Passage]) -> Estimate:
             continue
         own = count_tokens(cut(passage.text, DOCUMENT_TOKENS)) + count_tokens(passage.title)
         own += GUIDANCE_TOKENS if config.guided else 0
-        calls = sets + config.selects
-        requests += calls
-        prompts += calls * (common + own)
-        shared += calls * common
-        completions += sets * config.written * QUERY_TOKENS + config.selects * config.keywords * KEYWORD_TOKENS
+        calls = [common[config.way(number)] for number in sets] + [choosing] * config.selects
+        requests += len(calls)
+        prompts += sum(calls) + len(calls) * own
+        shared += sum(calls)
+        completions += sum(config.way(number).lines for number in sets) * QUERY_TOKENS
+        completions += config.selects * config.keywords * KEYWORD_TOKENS
     return Estimate(documents, pending, requests, prompts, shared, completions)
 
 
-def _common(expansion: Expansion) -> int:
+def _common(prompt: ExpandPrompt, lines: int) -> int:
     """Tokens of instructions and worked examples."""
-    prompt = expansion.config.prompt().render(Shown("", ""), count=expansion.config.written)
-    return count_tokens(prompt.text)
+    return count_tokens(prompt.render(Shown("", ""), count=lines).text)

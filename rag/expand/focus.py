@@ -1,14 +1,13 @@
-"""What each draft of a document is about: a few of its keywords and one of its topics, in turns.
+"""What each guided draft of a document is about, and what its keywords are as queries.
 
 One draft that is given all keywords joins what the document does not join, and many such drafts say the same. So each
-is given little, and the drafts of a document together cover its keywords and topics. The last query of a set is made of
-keywords without a model: words of a topic that the document itself may lack, which a model asked to use them would make
-false claims of.
+is given little, and the drafts of a document together cover its keywords and topics. A model that is to use words of a
+topic which the document lacks would make false claims of them; as a query without a model, they claim nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from twindex.indexing.expansion.keywords import stemmed
@@ -20,14 +19,15 @@ from twindex.rag.expand.prompts import Shown
 
 @dataclass(frozen=True, slots=True)
 class Focus:
-    """Topics and keywords of the drafts of one document, number by number.
+    """Topics and keywords of the guided drafts of one document, turn by turn; any may be empty.
 
-    ``keywords`` are what drafts are given, ``joined`` what makes their last queries; either may be empty.
+    ``keywords`` are what drafts are given; ``opening`` are queries made of keywords: the chosen ones, then those
+    that only its topics have.
     """
 
     topics: tuple[str, ...]
     keywords: tuple[str, ...]
-    joined: tuple[str, ...]
+    opening: tuple[str, ...]
     each: int
 
     @classmethod
@@ -36,9 +36,9 @@ class Focus:
 
         Args:
             document: Title and text.
-            guidance: Topics, and queries of keywords.
+            guidance: Topics, and candidates of keywords.
             chosen: Keywords, by whomever; those that the text has not in it are no matter for claims and are left
-                out, if others remain.
+                out of drafts, if others remain.
             config: What is shown.
         """
         topics = tuple(label for _, _, label in guidance.topics[: config.topics]) if config.shows_topics else ()
@@ -46,18 +46,23 @@ class Focus:
             return cls(topics, (), (), config.focus)
         chosen = tuple(chosen[: config.keywords])
         known = {stemmed(word) for word in words(f"{document.title}\n{document.text}")}
-        supported = tuple(keyword for keyword in chosen if all(stemmed(word) in known for word in words(keyword)))
-        joined = guidance.queries if config.shows_topics else tuple(_joined(chosen, config))
-        return cls(topics, supported or chosen, joined, config.focus)
+        supported = tuple(keyword for keyword in chosen if _supported(keyword, known))
+        lines = [chosen]
+        if config.shows_topics:
+            others = [name for name in guidance.candidates if name not in chosen and not _supported(name, known)]
+            lines.append(tuple(others[: config.keywords]))
+        opening = tuple(" ".join(line) for line in lines if line)
+        return cls(topics, supported or chosen, opening, config.focus)
 
-    def shown(self, document: Shown, number: int) -> Shown:
-        """The document with what draft ``number`` is about."""
-        topics = self.topics[number % len(self.topics) :][:1] if self.topics else ()
-        return Shown(document.title, document.text, topics, tuple(_turn(self.keywords, number, self.each)))
+    def shown(self, document: Shown, turn: int) -> Shown:
+        """The document with what the guided draft of that turn is about."""
+        topics = self.topics[turn % len(self.topics) :][:1] if self.topics else ()
+        return Shown(document.title, document.text, topics, tuple(_turn(self.keywords, turn, self.each)))
 
-    def last(self, number: int) -> tuple[str, ...]:
-        """The query of keywords that ends set ``number``; none where there are no more."""
-        return self.joined[number : number + 1]
+
+def _supported(keyword: str, known: Container[str]) -> bool:
+    """Whether the text has every word of a keyword, in some form."""
+    return all(stemmed(word) in known for word in words(keyword))
 
 
 def _turn(keywords: Sequence[str], number: int, each: int) -> Iterator[str]:
@@ -67,9 +72,3 @@ def _turn(keywords: Sequence[str], number: int, each: int) -> Iterator[str]:
         return
     start = number * each + number * each // count
     yield from dict.fromkeys(keywords[(start + step) % count] for step in range(min(each, count)))
-
-
-def _joined(keywords: Sequence[str], config: ExpandConfig) -> Iterator[str]:
-    """Queries of keywords where topics are not to be known: each keyword with its next neighbours."""
-    for number in range(len(keywords)):
-        yield " ".join(_turn(keywords, number, config.per_set))

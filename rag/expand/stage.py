@@ -1,8 +1,8 @@
 """The stage: passages in, records of an expansion store out; killed at any time, it goes on where it was.
 
 What is already in the store decides on what is asked for, so a run that is repeated does nothing, and one that
-wants more queries adds sets. A sample's seed comes from configuration, document and number of the set: neither
-the order of documents nor the number of sets nor an interruption changes a draft.
+wants more queries adds sets. A sample's seed comes from configuration, document and the draft's turn among those that
+are asked for in its way: neither the order of documents nor the number of sets nor an interruption changes a draft.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import islice
+from itertools import accumulate, count, islice
 from typing import Final
 
 from twindex.indexing.errors import ConfigError, GenerationError
@@ -20,7 +20,7 @@ from twindex.indexing.expansion.records import Kind, Record, content_hash
 from twindex.indexing.expansion.writer import ExpansionWriter
 from twindex.indexing.types import Passage, Progress, no_progress
 from twindex.rag.batch import Ask, BatchGenerator, Outcome, Sampling
-from twindex.rag.expand.config import ExpandConfig
+from twindex.rag.expand.config import ExpandConfig, Way
 from twindex.rag.expand.focus import Focus
 from twindex.rag.expand.guidance import Guidance, Guide
 from twindex.rag.expand.prompts import Shown
@@ -159,6 +159,8 @@ class Expansion:
         else:
             if self.config.selects:
                 jobs = self._selected(jobs, lambda: self._stop(budget, started))
+            if self.config.first:
+                self._opened(jobs)
             rounds = jobs
             while rounds and not self.report.stopped:
                 self._round(rounds, lambda: self._stop(budget, started))
@@ -179,24 +181,21 @@ class Expansion:
         done = self.writer.store.sets(document, self.hash)
         # Whatever was interrupted comes to the same sets: those that are asked for at once do not depend on what they
         # brought, and later ones are never more than needed.
-        first = [number for number in range(int(self._least * (1 + SPARE))) if number not in done]
+        start, least = self.config.first, self._least
+        first = [number for number in range(start, start + int(least * (1 + SPARE))) if number not in done]
         if first:
             return first
-        wanted = -(
-            -(self.queries - len(self.writer.store.queries(document, self.hash, self.queries))) // self.config.per_set
-        )
-        free = (number for number in range(self._most) if number not in done)
+        lacking = self.queries - len(self.writer.store.queries(document, self.hash, self.queries))
+        wanted = -(-lacking // min(way.lines for way in self.config.ways))
+        free = (number for number in range(start, start + int(least * (1 + EXTRA))) if number not in done)
         return list(islice(free, max(0, wanted)))
 
     @property
     def _least(self) -> int:
-        """Sets that are enough if all queries are distinct."""
-        return -(-self.queries // self.config.per_set)
-
-    @property
-    def _most(self) -> int:
-        """Sets that a document may have."""
-        return int(self._least * (1 + EXTRA))
+        """Drafts that are enough if all queries are distinct, one at least."""
+        sizes = accumulate(self.config.way(number).lines for number in count(self.config.first))
+        wanted = self.queries - self.config.opening
+        return next(number for number, size in enumerate(sizes, 1) if size >= wanted)
 
     def _count(self, jobs: Sequence[_Job]) -> None:
         """Adds documents that have enough, and near-duplicates among the queries of all these documents."""
@@ -209,7 +208,7 @@ class Expansion:
     def _guided(self, passages: dict[bytes, Passage]) -> list[_Job]:
         found: list[Guidance | None] = [None] * len(passages)
         if self._guide is not None and self.config.guided:
-            wanted = self._most if self.config.writes else self.queries
+            wanted = 0 if self.config.writes else self.queries
             found = list(self._guide.guide([passage.contents for passage in passages.values()], wanted))
         jobs = [
             _Job(hash_, Shown.of(passage), guidance)
@@ -250,6 +249,14 @@ class Expansion:
         self.flush()
         return [job for job in jobs if known[job.document]]
 
+    def _opened(self, jobs: Sequence[_Job]) -> None:
+        """Writes down the queries made of keywords, which are set 0."""
+        for job in jobs:
+            focus = self._focus(job)
+            if focus is not None and focus.opening and 0 not in self.writer.store.sets(job.document, self.hash):
+                self.report.queries += len(focus.opening)
+                self._add(job, "queries", list(focus.opening))
+
     def _round(self, jobs: Sequence[_Job], stop: Callable[[], bool]) -> None:
         """Asks for the missing sets of all jobs, those with about as many missing sets together."""
         groups: dict[int, list[tuple[_Job, list[int]]]] = {}
@@ -257,14 +264,18 @@ class Expansion:
             missing = self.missing(job.document)
             groups.setdefault(len(missing).bit_length(), []).append((job, missing))
         for samples in sorted(groups, reverse=True):
-            if self.report.stopped:
-                return
-            self._group(groups[samples], stop)
+            for way in dict.fromkeys(self.config.ways):
+                if self.report.stopped:
+                    return
+                asked = [(job, [n for n in numbers if self.config.way(n) == way]) for job, numbers in groups[samples]]
+                asked = [(job, numbers) for job, numbers in asked if numbers]
+                if asked:
+                    self._group(way, asked, stop)
 
-    def _group(self, group: Sequence[tuple[_Job, list[int]]], stop: Callable[[], bool]) -> None:
+    def _group(self, way: Way, group: Sequence[tuple[_Job, list[int]]], stop: Callable[[], bool]) -> None:
         assert self._generator is not None
-        config, prompt = self.config, self.config.prompt()
-        form = Lines(config.written, config.written, config.line_tokens)
+        config, prompt = self.config, self.config.prompt(way)
+        form = Lines(way.lines, way.lines, config.line_tokens)
         sampling = Sampling(form.room, config.temperature, config.top_p, form)
         focuses = [self._focus(job) for job, _ in group]
 
@@ -272,21 +283,22 @@ class Expansion:
             for (job, numbers), focus in zip(group, focuses, strict=True):
                 if stop():
                     return
-                seeds = tuple(seed_of(config.seed, job.document, number) for number in numbers)
-                if focus is None:
-                    yield Ask(prompt.render(job.shown, count=config.written), seeds)
+                turns = [config.turn(number) for number in numbers]
+                seeds = tuple(seed_of(config.seed, job.document, turn) for turn in turns)
+                if focus is None or not way.guided:
+                    yield Ask(prompt.render(job.shown, count=way.lines), seeds)
                     continue
-                shown = [focus.shown(job.shown, number) for number in numbers]
-                yield Ask(tuple(prompt.render(one, count=config.written) for one in shown), seeds)
+                shown = [focus.shown(job.shown, turn) for turn in turns]
+                yield Ask(tuple(prompt.render(one, count=way.lines) for one in shown), seeds)
 
         outcomes = self._generator.batch(asks(), sampling)
         for place, results in outcomes:
             job, numbers = group[place]
             for number, outcome in zip(numbers, results, strict=True):
-                self._outcome(job, number, outcome, form, focuses[place])
+                self._outcome(job, number, outcome, form)
             self._flush_now_and_then()
 
-    def _outcome(self, job: _Job, number: int, outcome: Outcome, form: Lines, focus: Focus | None) -> None:
+    def _outcome(self, job: _Job, number: int, outcome: Outcome, form: Lines) -> None:
         lines: tuple[str, ...] = ()
         if isinstance(outcome, GenerationError):
             if not self.report.stopped:
@@ -302,8 +314,6 @@ class Expansion:
             self._add(job, "failed", {"why": "no query in the draft", "text": outcome.text[:300]}, number)
             return
         self.report.short += len(lines) < form.least
-        if focus is not None and self.config.written < self.config.per_set:
-            lines += focus.last(number)
         self.report.sets += 1
         self.report.queries += len(lines)
         self._add(job, "queries", list(lines), number)
@@ -322,7 +332,7 @@ class Expansion:
             self.flush()
 
 
-def seed_of(seed: int, document: bytes, number: int) -> int:
-    """The seed of one set: 31 bits of a hash, which every runtime takes."""
-    text = b"%d " % seed + document + b" %d" % number
+def seed_of(seed: int, document: bytes, turn: int) -> int:
+    """The seed of one draft: 31 bits of a hash, which every runtime takes."""
+    text = b"%d " % seed + document + b" %d" % turn
     return int.from_bytes(blake2b(text, digest_size=4).digest(), "little") >> 1

@@ -1,16 +1,18 @@
-"""What each draft of a document is about, and the queries of keywords that end its sets."""
+"""What each guided draft of a document is about, and the queries that its keywords are."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.rag.test_expand_stage import HASHES, PASSAGES, Echo, expansion
+from twindex.indexing.errors import ConfigError
 from twindex.indexing.expansion.writer import ExpansionWriter
 from twindex.rag.batch import Ask, Outcome, Sampling
-from twindex.rag.expand.config import ExpandConfig
+from twindex.rag.expand.config import ExpandConfig, Way
 from twindex.rag.expand.focus import Focus
 from twindex.rag.expand.guidance import Guidance
 from twindex.rag.expand.prompts import ExpandPrompt, Shown
@@ -53,22 +55,57 @@ def test_unsupported_keywords_are_better_than_none() -> None:
     assert Focus.of(DOCUMENT, Guidance((), (), ()), (), config).shown(DOCUMENT, 3).keywords == ()
 
 
-def test_the_last_query_is_made_of_keywords() -> None:
-    assert [focus().last(number) for number in range(3)] == [("bird jet",), ("wing thrust",), ()]
+def test_keywords_are_the_first_queries() -> None:
+    assert focus().opening == ("bird light wings jet engine nest eggs three eggs", "jet")
     without = focus("no-topics")
     assert without.topics == ()
-    assert without.last(0) == ("bird light wings jet engine",)
-    assert len(without.joined) == len(CHOSEN) == len(set(without.joined))
+    assert without.opening == focus().opening[:1]
     bare = focus("no-keywords")
-    assert bare.keywords == bare.joined == ()
+    assert bare.keywords == bare.opening == ()
     assert bare.topics == ("flight", "breeding")
+    nothing = Focus.of(DOCUMENT, Guidance((), (), ()), (), ExpandConfig())
+    assert nothing.opening == ()
 
 
-def test_what_is_written_and_what_is_joined() -> None:
-    assert ExpandConfig().written == ExpandConfig(method="no-topics").written == 2
-    assert ExpandConfig(method="plain").written == ExpandConfig(method="no-keywords").written == 3
-    assert ExpandConfig(joins=False).written == 3
-    assert ExpandConfig(per_set=1).written == 1
+def test_what_topics_add_is_what_the_text_lacks() -> None:
+    many = Guidance((), ("Nesting", *(f"thrust {letter}" for letter in "abcdefghijklm"), "eggs"), ())
+    found = Focus.of(DOCUMENT, many, ("thrust a", "bird"), ExpandConfig())
+    assert found.opening == ("thrust a bird", " ".join(f"thrust {letter}" for letter in "bcdefghijk"))
+
+
+def test_free_and_guided_drafts_take_turns() -> None:
+    free, guided = Way("plain", 3, guided=False), Way("focus", 2, guided=True)
+    assert ExpandConfig().ways == ExpandConfig(method="no-topics").ways == (free, guided)
+    assert [ExpandConfig().way(number) for number in range(1, 5)] == [free, guided, free, guided]
+    assert [ExpandConfig(opens=False).way(number) for number in range(2)] == [free, guided]
+    assert ExpandConfig(free=2).ways == (free, free, guided)
+    assert ExpandConfig(free=0).ways == (guided,)
+    assert ExpandConfig(method="plain").ways == (free,)
+    assert [ExpandConfig().turn(number) for number in range(1, 7)] == [0, 0, 1, 1, 2, 2]
+    assert [ExpandConfig(free=2).turn(number) for number in range(1, 7)] == [0, 1, 0, 2, 3, 1]
+    assert [ExpandConfig(free=0).turn(number) for number in range(1, 4)] == [0, 1, 2]
+
+
+def test_drafts_are_counted_behind_the_keywords() -> None:
+    assert (ExpandConfig().opening, ExpandConfig().first) == (2, 1)
+    assert (ExpandConfig(method="no-topics").opening, ExpandConfig(method="no-topics").first) == (1, 1)
+    for config in (ExpandConfig(method="no-keywords"), ExpandConfig(opens=False), ExpandConfig(method="plain")):
+        assert (config.opening, config.first) == (0, 0)
+
+
+def test_the_configuration_tells_how_drafts_take_turns() -> None:
+    def facts(**settings: Any) -> dict[str, Any]:
+        return ExpandConfig(**settings).facts(generator="g", guide="t")
+
+    assert facts()["free"][0] == 1
+    assert facts()["prompt"] == facts(free=0)["prompt"]
+    assert facts()["free"][1:] == facts(method="plain")["prompt"]
+    assert facts(free=0)["free"] == [0]
+    assert "free" not in facts(method="plain")
+    assert facts()["opening"] == 2
+    assert facts(opens=False)["opening"] == facts(method="no-keywords")["opening"] == 0
+    with pytest.raises(ConfigError, match="free = -1"):
+        ExpandConfig(free=-1)
 
 
 def test_the_prompt_shows_the_focus_last() -> None:
@@ -100,12 +137,31 @@ def test_the_stage_asks_each_draft_for_its_own(tmp_path: Path) -> None:
     with ExpansionWriter(tmp_path) as writer:
         made = expansion(writer, 9, "doc2query++", echo)
         made.run(PASSAGES[:1])
-        writing = [ask for ask in echo.asked if ask.prompts[0].template.startswith("expand-focus")]
-        ends = [prompt.messages[-1].content.rsplit("Focus: ", 1)[1] for ask in writing for prompt in ask.prompts]
-        assert ends[:3] == ["bird (birds)", "bird (air)", "bird (birds)"]  # the only one that the text has
+        guided = [ask for ask in echo.asked if ask.prompts[0].template.startswith("expand-focus")]
+        ends = [prompt.messages[-1].content.rsplit("Focus: ", 1)[1] for ask in guided for prompt in ask.prompts]
+        assert ends[:2] == ["bird (birds)", "bird (air)"]  # the only keyword that the text has
+        free = [ask for ask in echo.asked if ask.prompts[0].template.startswith("expand-plain")]
+        assert free
+        assert all("Focus" not in prompt.messages[-1].content for ask in free for prompt in ask.prompts)
         sets = sorted(
             (record for record in writer.store.records(HASHES[0], made.hash) if record.kind == "queries"),
             key=lambda record: record.number,
         )
-        assert all(record.value[-1] == f"keyword query {record.number}" for record in sets)
-        assert all(len(record.value) == 3 for record in sets)
+        assert (sets[0].number, sets[0].value) == (0, ["bird wing nest", "egg"])
+        assert all(len(record.value) == made.config.way(record.number).lines for record in sets[1:])
+        assert {len(record.value) for record in sets[1:]} == {2, 3}
+
+
+def test_free_drafts_are_those_of_plain_prompting(tmp_path: Path) -> None:
+    with ExpansionWriter(tmp_path) as writer:
+        mixed, plain = (expansion(writer, 12, method) for method in ("doc2query++", "plain"))
+        mixed.run(PASSAGES)
+        plain.run(PASSAGES)
+        for document in HASHES:
+            found: list[dict[int, list[str]]] = [
+                {r.number: r.value for r in writer.store.records(document, made.hash) if r.kind == "queries"}
+                for made in (mixed, plain)
+            ]
+            both = [number for number in found[1] if 2 * number + 1 in found[0]]
+            assert both
+            assert all(found[0][2 * number + 1] == found[1][number] for number in both)
