@@ -8,8 +8,8 @@ from typing import Any, Final, Literal, get_args
 from twindex.indexing.errors import ConfigError
 from twindex.rag.expand.prompts import DOCUMENT_TOKENS, ExpandPrompt
 
-#: How queries are made: guided by topics and keywords; by plain prompting; from keywords, without a language
-#: model; and guided without one of the two, for ablations.
+#: How queries are made: keywords, then drafts that are guided by topics and keywords in turns with plain ones; by plain
+#: prompting; from keywords, without a language model; and guided without one of the two, for ablations.
 Method = Literal["doc2query++", "plain", "keywords", "no-topics", "no-keywords"]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
 
@@ -45,7 +45,7 @@ class ExpandConfig:
     topics: int = 3
     keywords: int = 10
     focus: int = 2
-    focused: int = 2
+    focused: int = 1
     free: int = 1
     opens: bool = True
     keyword_temperature: float = 0.1

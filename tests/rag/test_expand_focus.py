@@ -74,7 +74,7 @@ def test_what_topics_add_is_what_the_text_lacks() -> None:
 
 
 def test_free_and_guided_drafts_take_turns() -> None:
-    free, guided = Way("plain", 3, guided=False), Way("focus", 2, guided=True)
+    free, guided = Way("plain", 3, guided=False), Way("focus", 1, guided=True)
     assert ExpandConfig().ways == ExpandConfig(method="no-topics").ways == (free, guided)
     assert [ExpandConfig().way(number) for number in range(1, 5)] == [free, guided, free, guided]
     assert [ExpandConfig(opens=False).way(number) for number in range(2)] == [free, guided]
@@ -149,7 +149,7 @@ def test_the_stage_asks_each_draft_for_its_own(tmp_path: Path) -> None:
         )
         assert (sets[0].number, sets[0].value) == (0, ["bird wing nest", "egg"])
         assert all(len(record.value) == made.config.way(record.number).lines for record in sets[1:])
-        assert {len(record.value) for record in sets[1:]} == {2, 3}
+        assert {len(record.value) for record in sets[1:]} == {1, 3}
 
 
 def test_free_drafts_are_those_of_plain_prompting(tmp_path: Path) -> None:
