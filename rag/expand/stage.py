@@ -178,17 +178,29 @@ class Expansion:
         if not self.config.writes:
             found = self.writer.store.queries(document, self.hash, duplicates=True)
             return [] if len(found) >= self.queries else [0]
-        done = self.writer.store.sets(document, self.hash)
-        # Whatever was interrupted comes to the same sets: those that are asked for at once do not depend on what they
-        # brought, and later ones are never more than needed.
+        done = self._done(document)
         start, least = self.config.first, self._least
-        first = [number for number in range(start, start + int(least * (1 + SPARE))) if number not in done]
-        if first:
-            return first
-        lacking = self.queries - len(self.writer.store.queries(document, self.hash, self.queries))
-        wanted = -(-lacking // min(way.lines for way in self.config.ways))
-        free = (number for number in range(start, start + int(least * (1 + EXTRA))) if number not in done)
-        return list(islice(free, max(0, wanted)))
+        end, most = start + int(least * (1 + SPARE)), start + int(least * (1 + EXTRA))
+        # Each round is told by all sets of those before it, so whatever was interrupted comes to the same sets.
+        while True:
+            missing = [number for number in range(start, end) if number not in done]
+            if missing or end >= most:
+                return missing
+            brought = [query for number in sorted(done) if number < end for query in done[number]]
+            lacking = self.queries - len(distinct(brought))
+            if lacking <= 0:
+                return []
+            while lacking > 0 and end < most:
+                lacking -= self.config.way(end).lines
+                end += 1
+
+    def _done(self, document: bytes) -> dict[int, list[str]]:
+        """The sets of a document, by number, with what they brought."""
+        done: dict[int, list[str]] = {}
+        for record in self.writer.store.records(document, self.hash):
+            if record.kind in ("queries", "failed"):
+                done.setdefault(record.number, record.value if record.kind == "queries" else [])
+        return done
 
     @property
     def _least(self) -> int:

@@ -179,6 +179,18 @@ def test_a_budget_stops_and_what_was_done_is_kept(tmp_path: Path, budget: Budget
             assert everything(store) == everything(other.store)
 
 
+@pytest.mark.parametrize("method", ["plain", "doc2query++"])
+def test_wherever_it_stops_it_comes_to_the_same(tmp_path: Path, method: str) -> None:
+    with ExpansionWriter(tmp_path / "whole") as whole:
+        report = expansion(whole, 21, method).run(PASSAGES[:3])
+        for drafts in range(1, report.sets + report.failed, 2):
+            with ExpansionWriter(tmp_path / str(drafts)) as writer:
+                for number in range(0, drafts, 3):  # stopped, and stopped again
+                    expansion(writer, 21, method).run(PASSAGES[:3], budget=Budget(drafts=drafts - number))
+                expansion(writer, 21, method).run(PASSAGES[:3])
+                assert everything(writer.store) == everything(whole.store)
+
+
 def test_what_cannot_be(tmp_path: Path) -> None:
     with ExpansionWriter(tmp_path) as writer:
         with pytest.raises(ConfigError, match="without a generator"):
