@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ class Verdict:
         )
 
 
-def verdicts(measured: list[Result], built: list[Result], in_turns: list[Result]) -> Iterator[Verdict]:
+def verdicts(measured: list[Result], built: list[Result], in_turns: Iterable[Result] = ()) -> Iterator[Verdict]:
     """Every bar."""
     by_name = {result["corpus"]["name"]: result for result in measured}
     both = ("bm25s", "pisa")

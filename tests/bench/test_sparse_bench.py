@@ -119,11 +119,14 @@ def test_lengths_of_one_byte_are_lucenes() -> None:
     assert np.array_equal(quantise(lengths), length_table()[length_codes(lengths)])
 
 
+def _rates(rate: float) -> dict[str, Any]:
+    """A middle round, and two on a machine of half and of twice the speed."""
+    rounds = [rate, rate / 2, 2 * rate]
+    return {"median": rate, "per_cpu": rate, "all": rounds, "all_cpu": rounds}
+
+
 def _result(name: str, **rates: float) -> dict[str, Any]:
-    engines = {
-        engine: {"qps": {"10/1": {"median": rate, "per_cpu": rate}, "10/2": {"median": 1.9 * rate, "per_cpu": rate}}}
-        for engine, rate in rates.items()
-    }
+    engines = {engine: {"qps": {"10/1": _rates(rate), "10/2": _rates(1.9 * rate)}} for engine, rate in rates.items()}
     return {"corpus": {"name": name, "kind": "bm25", "documents": 1}, "engines": engines, "threads": 2}
 
 
@@ -147,7 +150,7 @@ def test_an_approximate_engine_must_find_enough() -> None:
         result["engines"][engine]["check"] = {"10": {"kind": "recall", "value": share}}
     bars = [v for v in verdicts([result], []) if "95 % recall, idf-1m" in v.bar]
     assert [v.met for v in bars] == [True, True]
-    assert "1.50x (300 to seismic's 200 QPS), recall 0.951 to 0.970" in bars[0].measured
+    assert "1.50x (medians 300 to seismic's 200 QPS), recall 0.951 to 0.970" in bars[0].measured
     result["engines"]["twindex-95"]["check"]["10"]["value"] = 0.949
     assert [v.met for v in verdicts([result], []) if "95 % recall, idf-1m" in v.bar] == [False, False]
 
@@ -158,6 +161,25 @@ def test_recall_must_be_more_than_luck() -> None:
     assert surely(np.ones(100)) == 1.0
     mixed = np.tile([1.0, 0.9], 50)
     assert 0.94 < surely(mixed) < 0.95 < surely(np.tile(mixed, 100)) + 0.001
+
+
+def test_rounds_are_compared_each_with_its_own() -> None:
+    from sparse_bars import verdicts
+
+    result = _result("acm-cr", twindex=400.0, bm25s=100.0)
+    result["engines"]["bm25s"]["qps"]["10/1"]["all_cpu"] = [80.0, 50.0, 160.0]  # 5, 4 and 5 times
+    bar = next(v for v in verdicts([result], []) if "acm-cr, k = 10" in v.bar)
+    assert "5.00x" in bar.measured
+
+
+@pytest.mark.parametrize(("ratio", "met"), [(1.1, True), (1.11, False)])
+def test_what_a_query_costs_without_a_model(ratio: float, met: bool) -> None:
+    from sparse_bars import verdicts
+
+    turns = {"client": "some documents", "p50": {"bm25": 1e-4, "learned": 1e-4 * ratio}, "ratio": ratio, "rounds": 3}
+    bar = next(v for v in verdicts([], [], [turns]) if "inference-free p50" in v.bar)
+    assert bar.met is met
+    assert "to 100 us" in bar.measured
 
 
 def test_what_was_not_measured_is_not_met() -> None:
