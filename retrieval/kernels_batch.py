@@ -146,6 +146,8 @@ def answer(
     """
     lists, plan, room = lists_of(table, sizes, factors), plan_of(plan_table, sizes, factors), room_of(room_table)
     idf, k = idf_of(plan_table), ords.shape[1]
+    if given < 0 and _never_scanned(lists):
+        given = 0  # before the loop, so that it is the very code of the exhaustive strategy
     for q in range(first, last):
         if not 0 <= ends[q] <= ends[q + 1] <= ids.size:
             return BAD_ENDS
@@ -156,7 +158,7 @@ def answer(
         filtered = mask_of[q] >= 0
         mask = masks[max(mask_of[q], 0)][: lists.size * filtered]
         scanned = given > 0
-        if given < 0 and not _never_scanned(lists):
+        if given < 0:
             share = passing[mask_of[q]] if filtered else 1.0
             scanned = _scanning_wins(query.ids, lists.ptr, plan.row_of, lists.size, k, share, costs)
         n = scan(query, lists, plan, mask, k, room) if scanned else exhaustive(query, lists, plan, mask, k, room)
