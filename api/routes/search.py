@@ -144,9 +144,7 @@ def run_batch(served: ServedIndex, body: BatchRequest) -> bytes:
         recipe=to_recipe(body.fusion),
         options=body.options(),
     ) as found:
-        plain = [
-            result_of(one, k=body.k, explain=body.explain, highlight=body.highlight, text=body.text) for one in found
-        ]
+        plain = [_result(one, body) for one in found]
     took = 1000 * (time.perf_counter() - started)
     for one in plain:
         one |= {"took_ms": round(took / len(plain), 3), "cursor": None}

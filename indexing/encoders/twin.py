@@ -139,7 +139,8 @@ class InferenceFreeQueries:
         ids = np.array(numbers, np.int32)
         roots = np.sqrt(np.array([counts[number] for number in numbers], np.float64))
         weights = (self._idf[ids] * roots).astype(np.float32)
-        return ids[weights > 0], weights[weights > 0]
+        heavy = weights > 0
+        return ids[heavy], weights[heavy]
 
     def added(self, text: str, expansions: Row, rule: QueryRule) -> Row:
         """Of a model's expansions of a query those that it lacks and gains most by, and the share of idf of each."""
